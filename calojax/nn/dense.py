@@ -1,0 +1,44 @@
+"""Multilayer perceptrons on feature-major arrays.
+
+x (F, E) -> W x + b[:, None], rectified between layers. The first layer may be split into several inputs
+(`Inputs`): what changes from step to step, what belongs to the element, what belongs to the shower. Each has its own
+matrix and the products are added, so that a constant part is multiplied once and not in every step.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Dense(NamedTuple):
+    """One affine layer: weight (out, in), bias (out,)."""
+
+    weight: Array
+    bias: Array
+
+
+def init(key: Array, n_in: int, n_out: int, *, scale: float = 1.0) -> Dense:
+    """Normal weights of variance 2 scale^2 / n_in (He et al., arXiv:1502.01852), zero bias; scale 0 starts at zero."""
+    weight = scale * jnp.sqrt(2.0 / max(n_in, 1)) * jax.random.normal(key, (n_out, n_in))
+    return Dense(weight, jnp.zeros(n_out))
+
+
+def apply(layer: Dense, x: Array) -> Array:
+    """x (in, E) -> (out, E)."""
+    return layer.weight @ x + layer.bias[:, None]
+
+
+def init_stack(key: Array, sizes: tuple[int, ...], *, last_scale: float = 0.0) -> tuple[Dense, ...]:
+    """Layers sizes[0] -> sizes[1] -> ...; the last one starts at `last_scale` (0: the network starts as a constant)."""
+    keys = jax.random.split(key, len(sizes) - 1)
+    scales = [1.0] * (len(sizes) - 2) + [last_scale]
+    return tuple(init(k, a, b, scale=s) for k, a, b, s in zip(keys, sizes[:-1], sizes[1:], scales, strict=True))
+
+
+def apply_stack(layers: tuple[Dense, ...], x: Array) -> Array:
+    """x (sizes[0], E) -> (sizes[-1], E), rectified between the layers."""
+    for layer in layers[:-1]:
+        x = jax.nn.relu(apply(layer, x))
+    return apply(layers[-1], x)
