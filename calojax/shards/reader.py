@@ -1,0 +1,213 @@
+"""Reading shards: memory-mapped arrays, rows in any order, one vectorised pass per shard and field.
+
+Only a bounded number of files is mapped at once, and mappings are dropped after some reading, so that neither the
+limit of open files nor the resident memory depends on the number of shards.
+"""
+
+import mmap
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from calojax.errors import InputError
+from calojax.shards.manifest import Manifest, checksum
+
+_VERIFIED = "verified"  # holds the digest of the manifest whose checksums were found right
+_TOUCHED_LIMIT = 512 << 20  # bytes possibly paged in before all mappings are dropped
+_TOUCHED_PER_ROW = 64 << 10  # what one page fault maps around itself on Linux
+
+
+class Shards:
+    """The rows of a shards folder, by global index 0 .. rows - 1.
+
+    verify: True checks all checksums, False none, None (default) only if they were never checked before. Sizes are
+    always checked. Raises InputError naming the file that is missing, truncated or changed.
+    """
+
+    def __init__(self, folder: Path | str, *, verify: bool | None = None):
+        self.folder = Path(folder)
+        self.manifest = Manifest.read(self.folder)
+        self.rows = self.manifest.rows
+        _check_sizes(self.folder, self.manifest)
+        if verify or (verify is None and not _was_verified(self.folder, self.manifest)):
+            self.verify()
+        lengths = [part.rows for part in self.manifest.parts]
+        self._starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        self._counts: dict[str, np.ndarray] = {}
+        self._first: dict[str, np.ndarray] = {}  # of each row, within the values of its part
+        self._maps = _Mappings()
+
+    def verify(self) -> None:
+        """Check every checksum; InputError names the first file that differs."""
+        for name, entry in self.manifest.files().items():
+            if checksum(self.folder / name) != entry:
+                raise InputError(
+                    where=str(self.folder / name),
+                    found="has another checksum than the manifest says",
+                    rule="shards must be as they were written",
+                    remedy="copy the folder again or run `calojax prepare` again",
+                )
+        _mark_verified(self.folder, self.manifest)
+
+    def counts(self, group: str) -> np.ndarray:
+        """Elements of every row of a ragged group, (rows,) int64."""
+        if group not in self._counts:
+            offsets = [self._open(part, f"{group}.offsets") for part in range(len(self.manifest.parts))]
+            self._counts[group] = np.concatenate([np.diff(o) for o in offsets])
+            self._first[group] = np.concatenate([o[:-1] for o in offsets])
+        return self._counts[group]
+
+    def dense(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Dense field at global rows (n,), in that order: (n, ...)."""
+        spec = self.manifest.fields[name]
+        out = np.empty((len(rows), *spec.shape), spec.dtype)
+        for part, at, local in self._by_part(rows):
+            out[at] = self._open(part, name)[local]
+            self._maps.touched(len(local))
+        return out
+
+    def ragged(self, group: str, rows: np.ndarray, starts: np.ndarray, size: int) -> dict[str, np.ndarray]:
+        """Fields of a ragged group at global rows (n,), laid out in `size` places: by field (size, ...).
+
+        Element j of row i goes to place starts[i] + j; all other places are 0.
+        """
+        counts = self.counts(group)[rows]
+        first = self._first[group][rows]
+        members = self.manifest.groups[group]
+        out = {name: np.zeros((size, *spec.shape), spec.dtype) for name, spec in members.items()}
+        for part, at, _ in self._by_part(rows):
+            source, target = ranges(first[at], counts[at]), ranges(starts[at], counts[at])
+            for name, array in out.items():
+                array[target] = self._open(part, f"{group}.{name}")[source]
+                self._maps.touched(len(at))
+        return out
+
+    def read(self, start: int = 0, stop: int | None = None) -> dict[str, np.ndarray]:
+        """Rows start to stop as they were written: dense fields by name, ragged ones as `group.field`, and
+        `group.offsets` (n + 1,) int64."""
+        rows = np.arange(start, self.rows if stop is None else stop)
+        found = {name: self.dense(name, rows) for name in self.manifest.fields}
+        for group in self.manifest.groups:
+            offsets = np.concatenate([[0], np.cumsum(self.counts(group)[rows])])
+            values = self.ragged(group, rows, offsets[:-1], int(offsets[-1]))
+            found |= {f"{group}.{name}": array for name, array in values.items()} | {f"{group}.offsets": offsets}
+        return found
+
+    def _by_part(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Part, positions in `rows`, rows within the part; sorted, so that a part is read front to back."""
+        order = np.argsort(rows, kind="stable")
+        bounds = np.searchsorted(rows[order], self._starts)
+        for part in np.flatnonzero(np.diff(bounds)):
+            at = order[bounds[part] : bounds[part + 1]]
+            yield int(part), at, rows[at] - self._starts[part]
+
+    def _open(self, part: int, name: str) -> np.ndarray:
+        return self._maps.open(self.folder / f"{part:05d}.{name}.npy")
+
+
+def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """starts[0], starts[0] + 1, ... (counts[0] of them), starts[1], ...: (sum of counts,) int64."""
+    before = np.cumsum(counts) - counts
+    return np.repeat(starts - before, counts) + np.arange(counts.sum())
+
+
+@dataclass(frozen=True)
+class _Header:
+    offset: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+
+class _Mappings:
+    """Read-only memory maps by path: the least recently used is dropped first. Safe to share between threads."""
+
+    def __init__(self):
+        self._limit = _open_limit()
+        self._maps: OrderedDict[Path, np.ndarray] = OrderedDict()
+        self._headers: dict[Path, _Header] = {}
+        self._touched = 0
+        self._lock = threading.Lock()
+
+    def open(self, path: Path) -> np.ndarray:
+        with self._lock:
+            if path not in self._maps:
+                self._maps[path] = self._map(path)
+                if len(self._maps) > self._limit:
+                    self._maps.popitem(last=False)
+            self._maps.move_to_end(path)
+            return self._maps[path]
+
+    def touched(self, rows: int) -> None:
+        """Note that some rows were read; unmapping gives their pages back."""
+        with self._lock:
+            self._touched += rows * _TOUCHED_PER_ROW
+            if self._touched > _TOUCHED_LIMIT:
+                self._maps.clear()
+                self._touched = 0
+
+    def _map(self, path: Path) -> np.ndarray:
+        try:
+            with path.open("rb") as stream:
+                header = self._headers.get(path) or _read_header(stream)
+                content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                where=str(path),
+                found=f"cannot be read ({error})",
+                rule="every file of the manifest must be readable",
+                remedy="copy the folder again or run `calojax prepare` again",
+            ) from error
+        self._headers[path] = header
+        count = int(np.prod(header.shape))
+        if not count:
+            return np.empty(header.shape, header.dtype)
+        return np.frombuffer(content, header.dtype, count, header.offset).reshape(header.shape)
+
+
+def _read_header(stream) -> _Header:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if fortran and len(shape) > 1:
+        raise ValueError("column order")
+    return _Header(stream.tell(), dtype, shape)
+
+
+def _open_limit() -> int:
+    """A quarter of the files this process may open: each mapping holds one."""
+    try:
+        import resource  # noqa: PLC0415  (not on Windows)
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    except ImportError:
+        soft = 512
+    return max(8, min(512, soft // 4)) if soft > 0 else 512
+
+
+def _check_sizes(folder: Path, manifest: Manifest) -> None:
+    for name, entry in manifest.files().items():
+        path = folder / name
+        size = path.stat().st_size if path.is_file() else None
+        if size != entry.size:
+            raise InputError(
+                where=str(path),
+                found="is missing" if size is None else f"has {size:,} bytes",
+                rule=f"the manifest says {entry.size:,} bytes",
+                remedy="copy the folder again or run `calojax prepare` again",
+            )
+
+
+def _was_verified(folder: Path, manifest: Manifest) -> bool:
+    path = folder / _VERIFIED
+    return path.is_file() and path.read_text() == manifest.digest
+
+
+def _mark_verified(folder: Path, manifest: Manifest) -> None:
+    try:
+        (folder / _VERIFIED).write_text(manifest.digest)
+    except OSError:  # a read-only folder is verified every time
+        pass

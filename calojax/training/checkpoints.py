@@ -1,0 +1,154 @@
+"""Checkpoints of a run: atomic, asynchronous, one Orbax item per thing that is ever read alone.
+
+Items: params, ema, optimiser, state, meta (JSON: step, phase, loader position, config and geometry digests, versions,
+seconds trained, values not yet logged).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from calojax.errors import InputError
+from calojax.training.step import TrainState
+
+FOLDER = "checkpoints"
+VERSION = 1
+_ITEMS = ("params", "ema", "optimiser", "state", "meta")
+
+Tree = Any
+
+
+class Checkpoints:
+    """The checkpoints of one run folder. Use as a context manager: leaving it waits for the last save."""
+
+    def __init__(self, run: Path, *, keep: int | None = None, read_only: bool = False):
+        import orbax.checkpoint as ocp  # noqa: PLC0415  (half a second, and only runs need it)
+
+        folder = (run / FOLDER).absolute()
+        if read_only and not folder.is_dir():
+            raise _none(run)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, cleanup_tmp_directories=not read_only, create=not read_only
+        )
+        self._run = run
+        self._args = ocp.args
+        self._manager = ocp.CheckpointManager(folder, options=options, item_names=_ITEMS)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait for the last save and let go."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def latest(self) -> int | None:
+        """The newest whole checkpoint's step, None without any."""
+        return self._manager.latest_step()
+
+    def steps(self) -> list[int]:
+        return sorted(self._manager.all_steps())
+
+    def save(self, train: TrainState, meta: dict[str, Any]) -> None:
+        """Start saving under the step of `meta`; the arrays may be donated right after."""
+        step = meta["step"]
+        if step in self._manager.all_steps():
+            return
+        whole = _copy(train)
+        args = self._args
+        self._manager.save(
+            step,
+            args=args.Composite(
+                params=args.StandardSave(_wrapped(whole.params)),
+                ema=args.StandardSave(_wrapped(whole.ema)),
+                optimiser=args.StandardSave(_wrapped((whole.optimiser, whole.phase_step))),
+                state=args.StandardSave(_wrapped(whole.state)),
+                meta=args.JsonSave({"version": VERSION} | meta),
+            ),
+        )
+
+    def meta(self, step: int | None = None) -> dict[str, Any]:
+        """The JSON part of a checkpoint (default: the latest); InputError without one or of another version."""
+        step = self._known(step)
+        meta = self._read(step, meta=self._args.JsonRestore())["meta"]
+        if meta.get("version") != VERSION:
+            raise InputError(
+                where=f"{self._run}, checkpoint {step}",
+                found=f"has format version {meta.get('version')}",
+                rule=f"this calojax reads version {VERSION}",
+                remedy="use the calojax that wrote it, or train again",
+            )
+        return meta
+
+    def restore(self, step: int, like: TrainState) -> TrainState:
+        """The train state of a checkpoint, with the shapes and shardings of `like` (arrays or ShapeDtypeStructs)."""
+        parts = {"params": like.params, "ema": like.ema, "state": like.state}
+        parts["optimiser"] = (like.optimiser, like.phase_step)
+        found = self._read(step, **{name: self._target(tree) for name, tree in parts.items()})
+        optimiser, phase_step = found["optimiser"]["tree"]
+        count = jax.device_put(jnp.asarray(step, jnp.int32), like.step.sharding)
+        params, ema, state = (found[name]["tree"] for name in ("params", "ema", "state"))
+        return TrainState(params, ema, optimiser, state, count, phase_step)
+
+    def restore_model(self, step: int | None, params: Tree, state: Tree, *, ema: bool) -> tuple[Tree, Tree]:
+        """Parameters (their moving average if `ema`) and state for generating; targets as in `restore`."""
+        name = "ema" if ema else "params"
+        step = self._known(step)
+        found = self._read(step, **{name: self._target(params), "state": self._target(state)})
+        return found[name]["tree"], found["state"]["tree"]
+
+    def _target(self, tree: Tree):
+        return self._args.StandardRestore(_wrapped(jax.tree.map(_shape, tree)))
+
+    def _known(self, step: int | None) -> int:
+        steps = self.steps()
+        if not steps:
+            raise _none(self._run)
+        if step is not None and step not in steps:
+            raise InputError(
+                where=f"{self._run}, checkpoint {step}",
+                found="does not exist",
+                rule=f"the steps kept are {', '.join(map(str, steps))}",
+                remedy="choose one of them",
+            )
+        return steps[-1] if step is None else step
+
+    def _read(self, step: int, **items):
+        try:
+            return self._manager.restore(step, args=self._args.Composite(**items))
+        except (KeyError, FileNotFoundError, ValueError) as error:
+            raise InputError(
+                where=f"{self._run}, checkpoint {step}",
+                found=f"cannot be restored ({' '.join(str(error).split())[:300]})",
+                rule="a checkpoint must be whole and of this model",
+                remedy="resume from another checkpoint or train again",
+            ) from error
+
+
+@jax.jit
+def _copy(train: TrainState) -> TrainState:
+    """Arrays of its own, since those of the running state are donated while the save goes on."""
+    return jax.tree.map(jnp.copy, train)
+
+
+def _wrapped(tree: Tree) -> dict[str, Tree]:
+    """Orbax refuses an empty tree or a bare array as an item."""
+    return {"tree": tree} if jax.tree.leaves(tree) else {"tree": tree, "empty": jnp.zeros(())}
+
+
+def _shape(leaf) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))
+
+
+def _none(run: Path) -> InputError:
+    return InputError(
+        where=str(run),
+        found="has no checkpoint",
+        rule="a trained run has at least one",
+        remedy="train it first, or go on with `calojax train ... --resume`",
+    )

@@ -1,0 +1,168 @@
+"""The run folder: made whole before training begins, checked before it goes on, and all that `load` needs.
+
+`config.toml`, `manifest.json` (with `statistics.npz`), `provenance.json`, `metrics.jsonl`, `checkpoints/`.
+"""
+
+import importlib.metadata
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+
+from calojax import config as configuration
+from calojax import system as systems
+from calojax.errors import InputError
+from calojax.shards import Manifest
+from calojax.system import Model
+from calojax.training.step import INITIAL, purpose_key
+
+CONFIG = "config.toml"
+PROVENANCE = "provenance.json"
+_PACKAGES = ("calojax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
+
+
+class Loaded(NamedTuple):
+    """A trained run: name of the folder, system module, its config, the manifest it was trained on, the Model with
+    averaged parameters (the last ones if config.generation.ema is false), and the step."""
+
+    name: str
+    system: ModuleType
+    config: Any
+    manifest: Manifest
+    model: Model
+    step: int
+
+
+def load(run: Path | str, step: int | None = None, *, ema: bool | None = None) -> Loaded:
+    """A run as it was at a checkpoint (default: the latest), ready to generate or predict.
+
+    ema: use the moving average of the parameters (default: config.generation.ema, else True).
+    Raises InputError if the folder is no run, has no checkpoint, or none of that step.
+    """
+    from calojax.training.checkpoints import Checkpoints  # noqa: PLC0415  (Orbax is slow to import)
+
+    run = Path(run)
+    manifest, module, config = describe(run)
+    with Checkpoints(run, read_only=True) as checkpoints:
+        step = checkpoints.meta(step)["step"]
+        params, state = jax.eval_shape(lambda: initial(module, config, manifest))
+        if ema is None:
+            ema = getattr(getattr(config, "generation", None), "ema", True)
+        params, state = checkpoints.restore_model(step, *_on_one_device((params, state)), ema=ema)
+    model = Model(params, state, module.constants(config, manifest))
+    return Loaded(run.name, module, config, manifest, model, step)
+
+
+def describe(run: Path | str) -> tuple[Manifest, ModuleType, Any]:
+    """Manifest, system module and config of a run folder; InputError if it is none."""
+    run = Path(run)
+    if not (run / CONFIG).is_file():
+        raise InputError(
+            where=str(run),
+            found=f"has no {CONFIG}" if run.is_dir() else "is no folder",
+            rule="a run is a folder made by `calojax train`",
+            remedy="check the path",
+        )
+    manifest = Manifest.read(run)
+    module = systems.load(manifest.system)
+    return manifest, module, configuration.build(module.Config, configuration.read_toml(run / CONFIG))
+
+
+def initial(module: ModuleType, config: Any, manifest: Manifest) -> tuple[Any, Any]:
+    """Parameters and state before training; a pure function of config and manifest."""
+    model = module.init(purpose_key(config.training.seed, INITIAL), config, manifest)
+    return model.params, model.state
+
+
+def create(run: Path, config: Any, shards_folder: Path, manifest: Manifest) -> None:
+    """Make the run folder with everything but checkpoints and metrics, in one rename."""
+    temporary = run.with_name(f".{run.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    (temporary / CONFIG).write_text(configuration.to_toml(config))
+    manifest.write(temporary)
+    provenance = {
+        "system": manifest.system,
+        "config_digest": configuration.digest(config),
+        "data_digest": manifest.digest,
+        "data": str(shards_folder),
+        "seed": config.training.seed,
+        "command": sys.argv,
+        "versions": versions(),
+        "platform": {
+            "python": platform.python_version(),
+            "machine": platform.platform(),
+            "backend": jax.default_backend(),
+            "devices": [device.device_kind for device in jax.devices()],
+            "processes": jax.process_count(),
+        },
+    }
+    (temporary / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
+    temporary.rename(run)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide a result."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def refuse_existing(run: Path) -> None:
+    """InputError if the run folder is there already and training was not asked to resume."""
+    if run.exists():
+        raise InputError(
+            where=str(run),
+            found="exists already",
+            rule="a run is never overwritten",
+            remedy="go on with --resume, or give another --out",
+        )
+
+
+def refuse_other(run: Path, config: Any, manifest: Manifest) -> None:
+    """InputError if the run was started with another system, config, geometry or data than are given now."""
+    stored, _, old = describe(run)
+    for what, before, now in (
+        ("system", stored.system, manifest.system),
+        ("geometry", stored.geometry_digest[:12], manifest.geometry_digest[:12]),
+    ):
+        if before != now:
+            raise _other(f"{run}, {what}", before, now)
+    before, now = dict(_flat(configuration.to_table(old))), dict(_flat(configuration.to_table(config)))
+    for key in before | now:
+        if before.get(key) != now.get(key):
+            raise _other(f"{run / CONFIG}, key {key}", before.get(key), now.get(key))
+    if stored.digest != manifest.digest:
+        raise _other(f"{run}, digest of the shards", stored.digest[:12], manifest.digest[:12])
+
+
+def _other(where: str, before: Any, now: Any) -> InputError:
+    return InputError(
+        where=where,
+        found=f"was {before} when the run started and is {now} now",
+        rule="a run goes on with what it was started with",
+        remedy="restore the old value or start another run",
+    )
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _on_one_device(tree: Any) -> Any:
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), tree)

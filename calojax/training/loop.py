@@ -1,0 +1,305 @@
+"""The training loop: phases, steps, logging, validation, checkpoints, and going on after an interruption."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from calojax import config as configuration
+from calojax.progress import Progress
+from calojax.shards import Loader, Position, Shards
+from calojax.system import Fit, Model, Phase
+from calojax.training import diagnosis, folder, metrics, step
+from calojax.training.checkpoints import Checkpoints
+from calojax.training.config import Training
+
+_IN_FLIGHT = 2  # steps handed to the devices beyond the one being computed
+
+
+class Trained(NamedTuple):
+    """What a run came to: its folder, its last step, the last values logged, seconds of training over all resumes."""
+
+    run: Path
+    step: int
+    values: dict[str, float]
+    seconds: float
+
+
+def run(
+    system: ModuleType,
+    config: Any,
+    shards: Shards | Path | str,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+) -> Trained:
+    """Train a system on shards into the run folder `out`, to the end of its phases.
+
+    config: the system's Config; resume: go on from the latest checkpoint of `out` (from the start if it has none).
+    Ctrl-C and SIGTERM save a checkpoint and raise KeyboardInterrupt. Raises InputError if `out` exists (without
+    resume) or belongs to another config or data, NonFiniteLoss if loss or gradient is not finite.
+    """
+    out = Path(out)
+    shards = shards if isinstance(shards, Shards) else Shards(shards)
+    if out.exists() and resume:
+        folder.refuse_other(out, config, shards.manifest)
+    else:
+        folder.refuse_existing(out)
+        folder.create(out, config, shards.folder, shards.manifest)
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(Checkpoints(out, keep=config.training.keep))
+        begun = checkpoints.latest()
+        metrics.truncate(out, begun or 0)
+        lines = stack.enter_context(metrics.MetricsFile(out))
+        stop = stack.enter_context(_stopping())
+        trainer = _Trainer(system, config, shards, checkpoints, lines, stop, _Line(system.phases(config), progress))
+        stack.callback(trainer.close)
+        if begun is not None:
+            trainer.restore(begun)
+        trainer.train()
+    return Trained(out, trainer.done, trainer.values, trainer.seconds())
+
+
+@dataclass
+class _Trainer:
+    """The state of a run between its steps."""
+
+    system: ModuleType
+    config: Any
+    shards: Shards
+    checkpoints: Checkpoints
+    lines: metrics.MetricsFile
+    stop: threading.Event
+    line: "_Line"
+    done: int = 0
+    phase: int = 0
+    values: dict[str, float] = field(default_factory=dict)
+    pending: list[dict[str, Any]] = field(default_factory=list)  # values of steps not logged yet, on the devices
+
+    def __post_init__(self):
+        self.phases = self.system.phases(self.config)
+        training: Training = self.config.training
+        self.place = step.placement(training.batch // training.tile)
+        manifest = self.shards.manifest
+        self.model = Model(None, None, self.place.model(self.system.constants(self.config, manifest)))
+        self._earlier, self._began = 0.0, time.perf_counter()
+        self._clock = _Clock(self._began)
+        self.loader = self._load(Position())
+        self.train_state: step.TrainState | None = None
+
+    def seconds(self) -> float:
+        return self._earlier + time.perf_counter() - self._began
+
+    def close(self) -> None:
+        self.loader.close()
+        self.line.close()
+
+    # ---- going through the phases
+
+    def train(self) -> None:
+        """From where the run stands to the end of the last phase."""
+        if self.train_state is None:
+            make = jax.jit(
+                lambda: folder.initial(self.system, self.config, self.shards.manifest),
+                out_shardings=self.place.everywhere,
+            )
+            params, state = make()
+            self.train_state = self._begin(params, params, state)
+        while self.phase < len(self.phases):
+            self._run_phase(self.phases[self.phase])
+            self.phase += 1
+            if self.phase < len(self.phases):
+                old = self.train_state
+                self.train_state = self._begin(old.params, old.ema, old.state)
+        self._finish()
+
+    def _begin(self, params, ema, state) -> step.TrainState:
+        phase = self.phases[self.phase]
+        if isinstance(phase, Fit):
+            phase = Phase(phase.name, 0, ())
+        begin = lambda *trees: step.begin(phase, *trees, self.done, self.config.training)  # noqa: E731
+        return jax.jit(begin, out_shardings=self.place.everywhere)(params, ema, state)
+
+    def _run_phase(self, phase: Phase | Fit) -> None:
+        if isinstance(phase, Fit):
+            params = self.place.model(phase.fit(self.shards, self.train_state.params, self.config))
+            self.train_state = self.train_state._replace(params=params, ema=jax.tree.map(jax.numpy.copy, params))
+            return
+        training: Training = self.config.training
+        noise, fixed = (step.purpose_key(training.seed, purpose) for purpose in (step.TRAINING, step.VALIDATION))
+        advance = step.make_step(phase, self.train_state.params, self.config, self.place, noise)
+        evaluate = step.make_evaluation(phase, self.config, self.place, fixed)
+        end = sum(earlier.steps for earlier in self.phases[: self.phase + 1] if isinstance(earlier, Phase))
+        while self.done < end:
+            self.train_state, values = advance(self.train_state, self.model, next(self.loader))
+            self.done += 1
+            self.pending.append(values)
+            self._wait()
+            if self.done % training.log_every == 0 or self.done == end:
+                self._log(phase)
+            if _due(self.done, training.evaluate_every) or self.done == end:
+                self._validate(phase, evaluate)
+            if _due(self.done, training.checkpoint_every):
+                self._save()
+            if self.stop.is_set():
+                self._save()
+                raise KeyboardInterrupt
+
+    def _finish(self) -> None:
+        self.phase = len(self.phases) - 1
+        self._save()
+
+    # ---- what is seen of it
+
+    def _wait(self) -> None:
+        """Keep only a few steps in flight: batches waiting for their step take memory."""
+        if len(self.pending) > _IN_FLIGHT:
+            jax.block_until_ready(self.pending[-1 - _IN_FLIGHT])
+
+    def _fetch(self) -> list[dict[str, float]]:
+        """The values of the steps since the last line, checked."""
+        fetched = [{name: float(v) for name, v in values.items()} for values in jax.device_get(self.pending)]
+        name = self.phases[self.phase].name
+        for number, values in enumerate(fetched):
+            diagnosis.check(self.done - len(fetched) + 1 + number, name, values)
+        return fetched
+
+    def _log(self, phase: Phase) -> None:
+        fetched = self._fetch()
+        rate, waited = self._clock.lap(self.done, self.loader.waited)
+        self.values = metrics.means(fetched)
+        speed = {
+            "steps_per_second": rate,
+            "rows_per_second": rate * self.config.training.batch,
+            "wait_share": waited,
+        }
+        self.lines.write(self.done, phase.name, self.seconds(), self.values | speed)
+        self.line.show(self.done, phase.name, self.values | speed)
+        self.pending = []
+
+    def _validate(self, phase: Phase, evaluate: Callable) -> None:
+        """The losses of the averaged parameters on the held-out rows, with keys that are the same every time."""
+        if not self.config.training.validation_rows:
+            return
+        before = time.perf_counter()
+        assert self.train_state is not None
+        with self._held_out() as loader:
+            model = self.model._replace(state=self.train_state.state)
+            sums = [evaluate(self.train_state.ema, model, batch, number) for number, batch in enumerate(loader)]
+        totals = jax.tree.map(lambda *pairs: np.sum(pairs, axis=0, dtype=np.float64), *jax.device_get(sums))
+        found = {f"validation/{name}": float(term / weight) for name, (term, weight) in totals.items()}
+        self.lines.write(self.done, phase.name, self.seconds(), found)
+        self.values = self.values | found
+        self._clock.pause(time.perf_counter() - before)
+
+    # ---- reading and saving
+
+    def _load(self, position: Position) -> Loader:
+        training: Training = self.config.training
+        rows = (0, self.shards.rows - training.validation_rows)
+        return self._loader(rows=rows, seed=training.seed, position=position)
+
+    def _held_out(self) -> Loader:
+        rows = (self.shards.rows - self.config.training.validation_rows, self.shards.rows)
+        return self._loader(rows=rows, shuffle=False, epochs=1)
+
+    def _loader(self, **which) -> Loader:
+        return Loader(
+            self.shards,
+            batch=self.config.training.batch,
+            tile=self.config.training.tile,
+            buckets=self.system.buckets(self.config, self.shards.manifest),
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+            place=self.place.batch,
+            **which,
+        )
+
+    def _save(self) -> None:
+        assert self.train_state is not None
+        pending = self._fetch()
+        meta = {
+            "step": self.done,
+            "phase": self.phase,
+            "position": list(self.loader.position),
+            "seconds": self.seconds(),
+            "pending": pending,
+            "values": self.values,
+            "config": configuration.to_table(self.config),
+            "config_digest": configuration.digest(self.config),
+            "geometry_digest": self.shards.manifest.geometry_digest,
+            "data_digest": self.shards.manifest.digest,
+            "versions": folder.versions(),
+        }
+        self.checkpoints.save(self.train_state, meta)
+
+    def restore(self, at: int) -> None:
+        """Go back to a checkpoint: everything the next step depends on, and the line being collected."""
+        meta = self.checkpoints.meta(at)
+        self.done, self.phase, self.values = meta["step"], meta["phase"], meta["values"]
+        self.pending = meta["pending"]
+        self._earlier = meta["seconds"]
+        params, state = jax.eval_shape(lambda: folder.initial(self.system, self.config, self.shards.manifest))
+        like = jax.eval_shape(self._begin, params, params, state)
+        like = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.place.everywhere), like)
+        self.train_state = self.checkpoints.restore(at, like)
+        self.loader.close()
+        self.loader = self._load(Position(*meta["position"]))
+        self._clock = _Clock(self._began, self.done)
+
+
+@dataclass
+class _Clock:
+    """Steps per second and share of time spent waiting for data since the last lap."""
+
+    since: float
+    done: int = 0
+    waited: float = 0.0
+
+    def lap(self, at: int, waited: float) -> tuple[float, float]:
+        now = time.perf_counter()
+        seconds = max(now - self.since, 1e-9)
+        rate, share = (at - self.done) / seconds, (waited - self.waited) / seconds
+        self.since, self.done, self.waited = now, at, waited
+        return rate, share
+
+    def pause(self, seconds: float) -> None:
+        """Do not count time spent on something else."""
+        self.since += seconds
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second signal ends the process the usual way."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def ask(number, frame):
+        stop.set()
+        for each in numbers:
+            signal.signal(each, before[each])
+
+    for number in numbers:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            signal.signal(number, before[number])
+
+
+def _due(at: int, every: int) -> bool:
+    return every > 0 and at % every == 0

@@ -1,0 +1,56 @@
+"""metrics.jsonl: one object per line, {"step", "phase", "time", "values"}; means over the steps since the last line."""
+
+import json
+import os
+from pathlib import Path
+
+METRICS = "metrics.jsonl"
+
+
+class MetricsFile:
+    """Appends lines to a run's metrics.jsonl; every line is written whole before the next step begins."""
+
+    def __init__(self, run: Path):
+        self._stream = (run / METRICS).open("a")
+
+    def write(self, step: int, phase: str, seconds: float, values: dict[str, float]) -> None:
+        """step: last step covered; seconds: of training so far, over all resumes; values: float by name."""
+        line = {"step": step, "phase": phase, "time": round(seconds, 3), "values": values}
+        self._stream.write(json.dumps(line) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __enter__(self) -> "MetricsFile":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+
+def read(run: Path) -> list[dict]:
+    """All whole lines of a run's metrics.jsonl; a half line, left by a kill, is skipped."""
+    path = run / METRICS
+    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def truncate(run: Path, step: int) -> None:
+    """Drop the lines after `step`, in one rename."""
+    kept = [line for line in read(run) if line["step"] <= step]
+    temporary = run / f".{METRICS}.partial"
+    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    os.replace(temporary, run / METRICS)
+
+
+def means(steps: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of every value over some steps; values of updates that did not run (`ran` = 0) do not count."""
+    found = {}
+    for name in steps[0]:
+        prefix = name.rpartition(".")[0]
+        ran_name = f"{prefix}.ran" if prefix else "ran"
+        weights = [values.get(ran_name, 1.0) for values in steps]
+        if name != ran_name and "norm/" not in name and sum(weights) > 0:
+            found[name] = sum(w * values[name] for w, values in zip(weights, steps, strict=True)) / sum(weights)
+    return found

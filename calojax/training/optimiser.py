@@ -1,0 +1,84 @@
+"""AdamW with clipping, warm-up and cosine, and the split of parameters into trained and frozen ones.
+
+Source: AdamW arXiv:1711.05101; cosine arXiv:1608.03983.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from calojax.training.config import Training
+
+# last names of leaves that are no matrices even where stacked layers give them a second axis
+_UNDECAYED = {"b", "bias", "biases", "scale", "shift", "gain", "offset", "beta", "gamma"}
+
+Tree = Any
+
+
+def schedule(config: Training, steps: int) -> optax.Schedule:
+    """Learning rate by step: linear to the peak over `warmup_steps`, cosine to `final_learning_rate` at `steps`."""
+    warmup = min(config.warmup_steps, max(0, steps - 1))
+    return optax.warmup_cosine_decay_schedule(
+        init_value=0.0 if warmup else config.learning_rate,
+        peak_value=config.learning_rate,
+        warmup_steps=warmup,
+        decay_steps=max(steps, 1),
+        end_value=config.final_learning_rate,
+    )
+
+
+def adamw(config: Training, steps: int) -> optax.GradientTransformation:
+    """The default optimiser of a phase of `steps` steps."""
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adamw(schedule(config, steps), weight_decay=config.weight_decay, mask=decayed),
+    )
+
+
+def decayed(params: Tree) -> Tree:
+    """Which leaves weight decay applies to: two or more axes and not named as a bias or scale."""
+
+    def is_matrix(path, leaf) -> bool:
+        return leaf.ndim >= 2 and (not path or path_names(path)[-1] not in _UNDECAYED)
+
+    return jax.tree_util.tree_map_with_path(is_matrix, params)
+
+
+class Split(NamedTuple):
+    """Positions of the trained leaves of a parameter tree."""
+
+    trained: tuple[bool, ...]
+
+    def take(self, params: Tree) -> dict[str, jax.Array]:
+        """The trained leaves, by path."""
+        leaves = jax.tree_util.tree_leaves_with_path(params)
+        return {"/".join(path_names(p)): leaf for (p, leaf), on in zip(leaves, self.trained, strict=True) if on}
+
+    def put(self, params: Tree, chosen: dict[str, jax.Array]) -> Tree:
+        """`params` with the trained leaves replaced."""
+        leaves, structure = jax.tree_util.tree_flatten_with_path(params)
+        new = [
+            chosen["/".join(path_names(p))] if on else leaf for (p, leaf), on in zip(leaves, self.trained, strict=True)
+        ]
+        return jax.tree.unflatten(structure, new)
+
+
+def split(params: Tree, trainable: None | tuple[str, ...] | Callable[[tuple[str, ...]], bool]) -> Split:
+    """Trained leaves: all (None), those under some top-level keys, or those whose path a predicate accepts."""
+    paths = [path_names(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    if trainable is None:
+        return Split((True,) * len(paths))
+    accepts = trainable if callable(trainable) else lambda path: path[:1] != () and path[0] in trainable
+    trained = tuple(bool(accepts(path)) for path in paths)
+    if not any(trained):
+        raise ValueError(
+            f"no parameter is trained by {trainable}; the parameters are {sorted(set(p[0] for p in paths))}"
+        )
+    return Split(trained)
+
+
+def path_names(path: tuple[Any, ...]) -> tuple[str, ...]:
+    """Keys, indices and attribute names of a path into a tree, as words."""
+    return tuple(jax.tree_util.keystr((entry,), simple=True) for entry in path)
