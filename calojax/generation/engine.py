@@ -6,10 +6,11 @@ bits however it is written and on however many devices of one kind. A tile is co
 energies suggest and again at the next one if it did not fit.
 """
 
+import itertools
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -50,9 +51,12 @@ def run(
     conditions = _checked(conditions)
     _warn_outside(conditions, trained or {})
     jobs = _Jobs(system, model, config, conditions, seed, devices or jax.local_devices())
-    total = len(conditions["incident_energy"])
-    with sink, Progress(total, "generate", unit="showers", enabled=progress) as line:
-        for block in _windows(jobs, total, config.generation.window):
+    energies = conditions["incident_energy"]
+    window, tile = config.generation.window, config.generation.tile
+    with sink, Progress(len(energies), "generate", unit="showers", enabled=progress) as line:
+        found = _results(jobs, _tiles(energies, window, tile))
+        for _, tiles in itertools.groupby(found, key=lambda hits: hits.shower[0] // window):
+            block = _assemble(conditions, list(tiles))
             sink.append(block)
             line.advance(len(block.counts))
         return sink.finish()
@@ -67,96 +71,100 @@ class _Hits(NamedTuple):
     energy: np.ndarray  # (sum of counts,) float32, MeV
 
 
+class _Job(NamedTuple):
+    """A tile that is being computed: its number, its showers (at most T), the level of its capacity."""
+
+    number: int
+    shower: np.ndarray
+    level: int
+    found: Sparse
+
+
 class _Jobs:
-    """Tiles as they are computed: one jitted function per capacity, whole tiles dealt to the devices in turn."""
+    """Starts and fetches tiles; whole tiles are dealt to the devices in turn."""
 
     def __init__(self, system, model, config, conditions, seed, devices):
         self._system, self._config, self._conditions = system, config, conditions
         self._devices = devices
         self._models = [jax.device_put(model, device) for device in devices]
-        self._capacities = system.capacities(config, model.constants)
         self._constants = model.constants
+        self._capacities = system.capacities(config, model.constants)
         self._key = jax.random.key(seed, impl="threefry2x32")
-        self._compiled: dict[Any, Any] = {}
-        self.depth = _PER_DEVICE * len(devices)
+        self.ahead = _PER_DEVICE * len(devices)
 
-    def start(self, number: int, showers: np.ndarray) -> tuple[int, int, np.ndarray, Sparse]:
-        """Hand tile `number` of these showers (at most T) to its device."""
-        tile = self._config.generation.tile
-        filled = np.concatenate([showers, np.full(tile - len(showers), showers[-1])])
-        conditions = {name: array[filled] for name, array in self._conditions.items()}
+    def start(self, number: int, shower: np.ndarray) -> _Job:
+        """Hand a tile to its device at the capacity that its conditions suggest."""
+        conditions = self._filled(shower)[1]
         level = self._system.expected_capacity(self._config, self._constants, conditions)
-        return number, level, showers, self._submit(number, level, filled, conditions)
+        return self._submit(number, shower, level)
 
-    def finish(self, job: tuple[int, int, np.ndarray, Sparse]) -> _Hits:
-        """Fetch a tile, at higher capacities until it fits."""
-        number, level, showers, found = job
-        while bool(found.overflow):
-            level += 1
-            if level >= len(self._capacities):
-                raise RuntimeError("a tile overflowed the largest capacity, which has to be dense")
-            filled = np.concatenate([showers, np.full(self._config.generation.tile - len(showers), showers[-1])])
-            conditions = {name: array[filled] for name, array in self._conditions.items()}
-            found = self._submit(number, level, filled, conditions)
-        counts, index, energy = jax.device_get((found.count, found.index, found.energy))
-        counts = counts[: len(showers)].astype(np.int64)
+    def finish(self, job: _Job) -> _Hits:
+        """Fetch a tile; one that did not fit is computed again with the same keys at higher capacities."""
+        while bool(job.found.overflow):
+            if job.level + 1 == len(self._capacities):
+                raise RuntimeError("a tile overflowed the last capacity, which has to hold every tile")
+            job = self._submit(job.number, job.shower, job.level + 1)
+        counts, index, energy = jax.device_get((job.found.count, job.found.index, job.found.energy))
+        counts = counts[: len(job.shower)].astype(np.int64)
         kept = int(counts.sum())
-        hits = _Hits(showers, counts, index[:kept].astype(np.int32), energy[:kept].astype(np.float32))
+        hits = _Hits(job.shower, counts, index[:kept], energy[:kept])
         _check_finite(hits)
         return hits
 
-    def _submit(self, number: int, level: int, showers: np.ndarray, conditions: dict[str, np.ndarray]) -> Sparse:
+    def _submit(self, number: int, shower: np.ndarray, level: int) -> _Job:
         turn = number % len(self._devices)
-        capacity = self._capacities[level]
-        if capacity not in self._compiled:
-            self._compiled[capacity] = jax.jit(partial(_tile, self._system.generate, self._config, capacity))
-        inputs = jax.device_put((conditions, showers.astype(np.uint32), self._key), self._devices[turn])
-        return self._compiled[capacity](self._models[turn], *inputs)
+        filled, conditions = self._filled(shower)
+        inputs = jax.device_put((conditions, filled.astype(np.uint32), self._key), self._devices[turn])
+        compute = _compiled(self._system.generate, self._config, self._capacities[level])
+        return _Job(number, shower, level, compute(self._models[turn], *inputs))
+
+    def _filled(self, shower: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Showers of a whole tile, the last one repeated, and their conditions."""
+        missing = self._config.generation.tile - len(shower)
+        filled = np.concatenate([shower, np.repeat(shower[-1:], missing)])
+        return filled, {name: array[filled] for name, array in self._conditions.items()}
 
 
-def _tile(generate, config, capacity, model: Model, conditions, showers: jax.Array, key: jax.Array) -> Sparse:
-    keys = jax.vmap(partial(jax.random.fold_in, key))(showers)
-    return generate(model, conditions, keys, config, capacity)
+@lru_cache(maxsize=64)
+def _compiled(generate: Callable, config: Any, capacity: Any) -> Callable:
+    """One jitted function per capacity, kept from one request to the next."""
+
+    def tile(model: Model, conditions: dict[str, jax.Array], shower: jax.Array, key: jax.Array) -> Sparse:
+        keys = jax.vmap(partial(jax.random.fold_in, key))(shower)
+        return generate(model, conditions, keys, config, capacity)
+
+    return jax.jit(tile)
 
 
-def _windows(jobs: _Jobs, total: int, window: int) -> Iterator[Block]:
-    """Windows in order, while tiles of the next ones are already being computed."""
-    energies = jobs._conditions["incident_energy"]
-    waiting: deque = deque()
-    collected: list[_Hits] = []
-    remaining: deque[tuple[int, int, int]] = deque()  # first, last, tiles of the windows begun
-    number = 0
-    for first in range(0, total, window):
-        last = min(first + window, total)
-        order = first + np.argsort(energies[first:last], kind="stable")
-        tiles = np.split(order, range(jobs._config.generation.tile, len(order), jobs._config.generation.tile))
-        remaining.append((first, last, len(tiles)))
-        for showers in tiles:
-            waiting.append(jobs.start(number, showers))
-            number += 1
-            if len(waiting) > jobs.depth:
-                collected.append(jobs.finish(waiting.popleft()))
-                if len(collected) == remaining[0][2]:
-                    yield _assemble(jobs._conditions, *remaining.popleft()[:2], collected)
-                    collected = []
+def _tiles(energies: np.ndarray, window: int, tile: int) -> Iterator[np.ndarray]:
+    """Showers of each tile: like energies together within a window, windows in order."""
+    for first in range(0, len(energies), window):
+        order = first + np.argsort(energies[first : first + window], kind="stable")
+        yield from np.split(order, range(tile, len(order), tile))
+
+
+def _results(jobs: _Jobs, tiles: Iterable[np.ndarray]) -> Iterator[_Hits]:
+    """Tiles in order, the next ones handed to the devices before one is waited for."""
+    waiting: deque[_Job] = deque()
+    for number, shower in enumerate(tiles):
+        waiting.append(jobs.start(number, shower))
+        if len(waiting) > jobs.ahead:
+            yield jobs.finish(waiting.popleft())
     while waiting:
-        collected.append(jobs.finish(waiting.popleft()))
-        if len(collected) == remaining[0][2]:
-            yield _assemble(jobs._conditions, *remaining.popleft()[:2], collected)
-            collected = []
+        yield jobs.finish(waiting.popleft())
 
 
-def _assemble(conditions, first: int, last: int, tiles: list[_Hits]) -> Block:
-    """The showers first to last in their order, from their tiles."""
+def _assemble(conditions: Mapping[str, np.ndarray], tiles: list[_Hits]) -> Block:
+    """The showers of a window in their order, from its tiles."""
     shower = np.concatenate([t.shower for t in tiles])
     counts = np.concatenate([t.counts for t in tiles])
     order = np.argsort(shower)
-    where = ranges((np.cumsum(counts) - counts)[order], counts[order])
+    place = ranges((np.cumsum(counts) - counts)[order], counts[order])
     return Block(
-        {name: array[first:last] for name, array in conditions.items()},
+        {name: array[shower[order]] for name, array in conditions.items()},
         counts[order],
-        np.concatenate([t.index for t in tiles])[where],
-        np.concatenate([t.energy for t in tiles])[where],
+        np.concatenate([t.index for t in tiles])[place].astype(np.int32),
+        np.concatenate([t.energy for t in tiles])[place].astype(np.float32),
     )
 
 

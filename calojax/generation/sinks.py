@@ -11,7 +11,7 @@ _DENSE_BYTES = 64 << 20  # of showers made dense at once
 
 
 class Block(NamedTuple):
-    """Consecutive showers of a request: conditions (n, ...) by name, hits per shower, and all hits one after another."""
+    """Consecutive showers of a request: conditions (n, ...) by name, hits per shower, all hits one after another."""
 
     conditions: dict[str, np.ndarray]
     counts: np.ndarray  # (n,) int64

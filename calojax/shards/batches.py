@@ -52,7 +52,7 @@ class Batches:
             raise InputError(
                 where="[training] batch",
                 found=f"is {self.batch}",
-                rule=f"it must be a whole number of tiles of {self.tile} rows for each of {self.process_count} processes",
+                rule=f"each of {self.process_count} processes needs a whole number of tiles of {self.tile} rows",
                 remedy=f"use a multiple of {self.tile * self.process_count}",
             )
         object.__setattr__(self, "_order", None)

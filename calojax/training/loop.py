@@ -61,7 +61,7 @@ def run(
         metrics.truncate(out, begun or 0)
         lines = stack.enter_context(metrics.MetricsFile(out))
         stop = stack.enter_context(_stopping())
-        trainer = _Trainer(system, config, shards, checkpoints, lines, stop, _Line(system.phases(config), progress))
+        trainer = _Trainer(system, config, shards, checkpoints, lines, stop, progress)
         stack.callback(trainer.close)
         if begun is not None:
             trainer.restore(begun)
@@ -79,7 +79,7 @@ class _Trainer:
     checkpoints: Checkpoints
     lines: metrics.MetricsFile
     stop: threading.Event
-    line: "_Line"
+    progress: bool
     done: int = 0
     phase: int = 0
     values: dict[str, float] = field(default_factory=dict)
@@ -94,6 +94,8 @@ class _Trainer:
         self._earlier, self._began = 0.0, time.perf_counter()
         self._clock = _Clock(self._began)
         self.loader = self._load(Position())
+        steps = sum(phase.steps for phase in self.phases if isinstance(phase, Phase))
+        self.line = Progress(steps, "train", unit="steps", enabled=self.progress)
         self.train_state: step.TrainState | None = None
 
     def seconds(self) -> float:
@@ -183,7 +185,7 @@ class _Trainer:
             "wait_share": waited,
         }
         self.lines.write(self.done, phase.name, self.seconds(), self.values | speed)
-        self.line.show(self.done, phase.name, self.values | speed)
+        self.line.show(self.done, f"loss {_loss(self.values):.4g}")
         self.pending = []
 
     def _validate(self, phase: Phase, evaluate: Callable) -> None:
@@ -303,3 +305,8 @@ def _stopping() -> Iterator[threading.Event]:
 
 def _due(at: int, every: int) -> bool:
     return every > 0 and at % every == 0
+
+
+def _loss(values: dict[str, float]) -> float:
+    """Sum of the losses of a phase's updates."""
+    return sum(value for name, value in values.items() if name.split(".")[-1] == "loss")

@@ -1,0 +1,29 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Every run of these tests compiles the same few functions, in this process and in others."""
+    import jax
+
+    folder = str(tmp_path_factory.mktemp("compiled"))
+    for name, value in (
+        ("jax_compilation_cache_dir", folder),
+        ("jax_persistent_cache_min_compile_time_secs", 0.0),
+        ("jax_persistent_cache_min_entry_size_bytes", -1),
+    ):
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+
+
+@pytest.fixture(autouse=True)
+def tiny_is_a_system(monkeypatch):
+    from calojax import system
+
+    monkeypatch.setitem(system.TABLE, "tiny", "tiny_system")
