@@ -10,6 +10,7 @@ import itertools
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -39,7 +40,7 @@ def run(
     sink: Sink,
     *,
     trained: Mapping[str, tuple[float, float]] | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
     progress: bool = True,
 ) -> Any:
     """Generate one shower per row of the conditions and hand them to the sink in order; returns what the sink makes.
@@ -55,10 +56,10 @@ def run(
     window, tile = config.generation.window, config.generation.tile
     with sink, Progress(len(energies), "generate", unit="showers", enabled=progress) as line:
         found = _results(jobs, _tiles(energies, window, tile))
-        for _, tiles in itertools.groupby(found, key=lambda hits: hits.shower[0] // window):
-            block = _assemble(conditions, list(tiles))
-            sink.append(block)
-            line.advance(len(block.counts))
+        windows = itertools.groupby(found, key=lambda hits: hits.shower[0] // window)
+        blocks = (_assemble(conditions, list(tiles)) for _, tiles in windows)
+        for written in _appended(sink, blocks):
+            line.advance(written)
         return sink.finish()
 
 
@@ -152,6 +153,20 @@ def _results(jobs: _Jobs, tiles: Iterable[np.ndarray]) -> Iterator[_Hits]:
             yield jobs.finish(waiting.popleft())
     while waiting:
         yield jobs.finish(waiting.popleft())
+
+
+def _appended(sink: Sink, blocks: Iterable[Block]) -> Iterator[int]:
+    """Append blocks in a thread, while the next one is computed; yields the showers of each that is written."""
+    with ThreadPoolExecutor(1, thread_name_prefix="calojax-writer") as writer:
+        earlier: tuple[Future, int] | None = None
+        for block in blocks:
+            if earlier:
+                earlier[0].result()
+                yield earlier[1]
+            earlier = writer.submit(sink.append, block), len(block.counts)
+        if earlier:
+            earlier[0].result()
+            yield earlier[1]
 
 
 def _assemble(conditions: Mapping[str, np.ndarray], tiles: list[_Hits]) -> Block:

@@ -18,7 +18,7 @@ import jax
 from calojax import config as configuration
 from calojax import system as systems
 from calojax.errors import InputError
-from calojax.shards import Manifest
+from calojax.shards.manifest import Manifest
 from calojax.system import Model
 from calojax.training.step import INITIAL, purpose_key
 
@@ -49,14 +49,12 @@ def load(run: Path | str, step: int | None = None, *, ema: bool | None = None) -
 
     run = Path(run)
     manifest, module, config = describe(run)
+    average = getattr(getattr(config, "generation", None), "ema", True) if ema is None else ema
+    like = _on_one_device(jax.eval_shape(lambda: initial(module, config, manifest)))
     with Checkpoints(run, read_only=True) as checkpoints:
-        step = checkpoints.meta(step)["step"]
-        params, state = jax.eval_shape(lambda: initial(module, config, manifest))
-        if ema is None:
-            ema = getattr(getattr(config, "generation", None), "ema", True)
-        params, state = checkpoints.restore_model(step, *_on_one_device((params, state)), ema=ema)
-    model = Model(params, state, module.constants(config, manifest))
-    return Loaded(run.name, module, config, manifest, model, step)
+        found = int(checkpoints.meta(step)["step"])
+        params, state = checkpoints.restore_model(found, *like, ema=average)
+    return Loaded(run.name, module, config, manifest, Model(params, state, module.constants(config, manifest)), found)
 
 
 def describe(run: Path | str) -> tuple[Manifest, ModuleType, Any]:

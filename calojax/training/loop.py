@@ -15,7 +15,9 @@ import numpy as np
 
 from calojax import config as configuration
 from calojax.progress import Progress
-from calojax.shards import Loader, Position, Shards
+from calojax.shards.batches import Position
+from calojax.shards.loader import Loader
+from calojax.shards.reader import Shards
 from calojax.system import Fit, Model, Phase
 from calojax.training import diagnosis, folder, metrics, step
 from calojax.training.checkpoints import Checkpoints
@@ -49,22 +51,21 @@ def run(
     resume) or belongs to another config or data, NonFiniteLoss if loss or gradient is not finite.
     """
     out = Path(out)
-    shards = shards if isinstance(shards, Shards) else Shards(shards)
+    data = shards if isinstance(shards, Shards) else Shards(shards)
     if out.exists() and resume:
-        folder.refuse_other(out, config, shards.manifest)
+        folder.refuse_other(out, config, data.manifest)
     else:
         folder.refuse_existing(out)
-        folder.create(out, config, shards.folder, shards.manifest)
+        folder.create(out, config, data.folder, data.manifest)
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(out, keep=config.training.keep))
         begun = checkpoints.latest()
         metrics.truncate(out, begun or 0)
         lines = stack.enter_context(metrics.MetricsFile(out))
         stop = stack.enter_context(_stopping())
-        trainer = _Trainer(system, config, shards, checkpoints, lines, stop, progress)
+        trainer = _Trainer(system, config, data, checkpoints, lines, stop, progress)
         stack.callback(trainer.close)
-        if begun is not None:
-            trainer.restore(begun)
+        trainer.start() if begun is None else trainer.restore(begun)
         trainer.train()
     return Trained(out, trainer.done, trainer.values, trainer.seconds())
 
@@ -84,6 +85,7 @@ class _Trainer:
     phase: int = 0
     values: dict[str, float] = field(default_factory=dict)
     pending: list[dict[str, Any]] = field(default_factory=list)  # values of steps not logged yet, on the devices
+    train_state: step.TrainState = field(init=False)
 
     def __post_init__(self):
         self.phases = self.system.phases(self.config)
@@ -94,9 +96,7 @@ class _Trainer:
         self._earlier, self._began = 0.0, time.perf_counter()
         self._clock = _Clock(self._began)
         self.loader = self._load(Position())
-        steps = sum(phase.steps for phase in self.phases if isinstance(phase, Phase))
-        self.line = Progress(steps, "train", unit="steps", enabled=self.progress)
-        self.train_state: step.TrainState | None = None
+        self.line = Progress(sum(map(_length, self.phases)), "train", unit="steps", enabled=self.progress)
 
     def seconds(self) -> float:
         return self._earlier + time.perf_counter() - self._began
@@ -107,15 +107,14 @@ class _Trainer:
 
     # ---- going through the phases
 
+    def start(self) -> None:
+        """Initial parameters, at the beginning of the first phase."""
+        make = lambda: folder.initial(self.system, self.config, self.shards.manifest)  # noqa: E731
+        params, state = jax.jit(make, out_shardings=self.place.everywhere)()
+        self.train_state = self._begin(params, params, state)
+
     def train(self) -> None:
         """From where the run stands to the end of the last phase."""
-        if self.train_state is None:
-            make = jax.jit(
-                lambda: folder.initial(self.system, self.config, self.shards.manifest),
-                out_shardings=self.place.everywhere,
-            )
-            params, state = make()
-            self.train_state = self._begin(params, params, state)
         while self.phase < len(self.phases):
             self._run_phase(self.phases[self.phase])
             self.phase += 1
@@ -126,21 +125,33 @@ class _Trainer:
 
     def _begin(self, params, ema, state) -> step.TrainState:
         phase = self.phases[self.phase]
-        if isinstance(phase, Fit):
-            phase = Phase(phase.name, 0, ())
-        begin = lambda *trees: step.begin(phase, *trees, self.done, self.config.training)  # noqa: E731
+        updates = phase if isinstance(phase, Phase) else Phase(phase.name, 1, ())
+
+        def begin(params, ema, state):
+            return step.begin(updates, params, ema, state, self.done, self.config.training)
+
         return jax.jit(begin, out_shardings=self.place.everywhere)(params, ema, state)
 
     def _run_phase(self, phase: Phase | Fit) -> None:
-        if isinstance(phase, Fit):
-            params = self.place.model(phase.fit(self.shards, self.train_state.params, self.config))
-            self.train_state = self.train_state._replace(params=params, ema=jax.tree.map(jax.numpy.copy, params))
+        end = sum(map(_length, self.phases[: self.phase + 1]))
+        if self.done == end:  # resumed after its last step
             return
+        if isinstance(phase, Fit):
+            self._fit(phase)
+        else:
+            self._descend(phase, end)
+
+    def _fit(self, phase: Fit) -> None:
+        """A phase without gradient; it counts as one step."""
+        params = self.place.model(phase.fit(self.shards, self.train_state.params, self.config))
+        self.done += 1
+        self.train_state = self._begin(params, params, self.train_state.state)
+
+    def _descend(self, phase: Phase, end: int) -> None:
         training: Training = self.config.training
         noise, fixed = (step.purpose_key(training.seed, purpose) for purpose in (step.TRAINING, step.VALIDATION))
         advance = step.make_step(phase, self.train_state.params, self.config, self.place, noise)
         evaluate = step.make_evaluation(phase, self.config, self.place, fixed)
-        end = sum(earlier.steps for earlier in self.phases[: self.phase + 1] if isinstance(earlier, Phase))
         while self.done < end:
             self.train_state, values = advance(self.train_state, self.model, next(self.loader))
             self.done += 1
@@ -193,7 +204,6 @@ class _Trainer:
         if not self.config.training.validation_rows:
             return
         before = time.perf_counter()
-        assert self.train_state is not None
         with self._held_out() as loader:
             model = self.model._replace(state=self.train_state.state)
             sums = [evaluate(self.train_state.ema, model, batch, number) for number, batch in enumerate(loader)]
@@ -227,7 +237,6 @@ class _Trainer:
         )
 
     def _save(self) -> None:
-        assert self.train_state is not None
         pending = self._fetch()
         meta = {
             "step": self.done,
@@ -310,3 +319,8 @@ def _due(at: int, every: int) -> bool:
 def _loss(values: dict[str, float]) -> float:
     """Sum of the losses of a phase's updates."""
     return sum(value for name, value in values.items() if name.split(".")[-1] == "loss")
+
+
+def _length(phase: Phase | Fit) -> int:
+    """Steps of a phase; a Fit counts as one."""
+    return phase.steps if isinstance(phase, Phase) else 1

@@ -41,7 +41,7 @@ def decayed(params: Tree) -> Tree:
     """Which leaves weight decay applies to: two or more axes and not named as a bias or scale."""
 
     def is_matrix(path, leaf) -> bool:
-        return leaf.ndim >= 2 and (not path or path_names(path)[-1] not in _UNDECAYED)
+        return leaf.ndim >= 2 and (not path or path_names(path)[-1].split("/")[-1] not in _UNDECAYED)
 
     return jax.tree_util.tree_map_with_path(is_matrix, params)
 

@@ -66,20 +66,20 @@ def purpose_key(seed: int, purpose: int) -> jax.Array:
 
 
 class _Part(NamedTuple):
-    """An update with what is derived from it: trained leaves, optimiser, learning rate by run."""
+    """An update with what is derived from it: trained leaves, optimiser, and its learning rate where it is ours."""
 
     update: Update
     split: Split
     transform: optax.GradientTransformation
-    rate: optax.Schedule
+    rate: optax.Schedule | None
 
 
 def _parts(phase: Phase, params: Tree, config: Training) -> tuple[_Part, ...]:
     parts = []
     for update in phase.updates:
         runs = -(-phase.steps // update.every)
-        make = update.optimiser or adamw
-        parts.append(_Part(update, split(params, update.trainable), make(config, runs), schedule(config, runs)))
+        make, rate = (update.optimiser, None) if update.optimiser else (adamw, schedule(config, runs))
+        parts.append(_Part(update, split(params, update.trainable), make(config, runs), rate))
     return tuple(parts)
 
 
@@ -138,13 +138,14 @@ def _run(part: _Part, train: TrainState, *, model, batch, key, config) -> tuple[
     (_, loss), gradient = jax.value_and_grad(total, has_aux=True)(chosen)
     gradient = jax.tree.map(lambda g: g / loss.weight, gradient)
     change, optimiser = part.transform.update(gradient, train.optimiser[part.update.name], chosen)
-    chosen = optax.apply_updates(chosen, change)
+    chosen: Tree = optax.apply_updates(chosen, change)
     ema = _average(part.split.take(train.ema), chosen, train.phase_step, config.training.ema_decay)
     norms = _norms(gradient)
     values = {"loss": loss.total / loss.weight}
     values |= {name: term / loss.weight for name, term in loss.metrics.items()}
     values["gradient_norm"] = jnp.sqrt(sum(norm**2 for norm in norms.values()))
-    values["learning_rate"] = jnp.asarray(part.rate(train.phase_step // part.update.every), jnp.float32)
+    if part.rate:
+        values["learning_rate"] = jnp.asarray(part.rate(train.phase_step // part.update.every), jnp.float32)
     values |= {f"norm/{group}": norm for group, norm in norms.items()}
     if part.update.every > 1:
         values["ran"] = jnp.ones(())

@@ -1,0 +1,143 @@
+"""The engine: the same bits however showers are written, overflow, order, names of what went wrong."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+import tiny_system as tiny
+
+from calojax import generation
+from calojax.errors import InputError
+from calojax.generation import Generation
+from calojax.system import Model
+
+CONFIG = tiny.Config(generation=Generation(tile=4, window=16))
+PARAMS = {"total": {"bias": np.zeros(2, np.float32)}}
+MODEL = Model(PARAMS, {}, {})
+
+
+def energies(n=45, low=1.0, high=20.0, seed=0):
+    return np.random.default_rng(seed).uniform(low, high, n).astype(np.float32)
+
+
+def run(energy, config=CONFIG, seed=0, sink=None, **options):
+    sink = sink or generation.Arrays(tiny.N_CELLS, sparse=True)
+    return generation.run(tiny, MODEL, config, {"incident_energy": energy}, seed, sink, progress=False, **options)
+
+
+def single(energy, shower, seed=0):
+    """One shower by itself, dense."""
+    keys = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), shower)[None]
+    found = tiny.generate(MODEL, {"incident_energy": energy[shower : shower + 1]}, keys, CONFIG, tiny.N_CELLS)
+    dense = np.zeros(tiny.N_CELLS, np.float32)
+    count = int(found.count[0])
+    dense[np.array(found.index[:count])] = found.energy[:count]
+    return dense
+
+
+def test_every_shower_is_its_own_and_in_its_place():
+    energy = energies()
+    found = run(energy, sink=generation.Arrays(tiny.N_CELLS))
+    np.testing.assert_array_equal(found.incident_energy, energy)
+    for shower in (0, 7, 16, 44):
+        np.testing.assert_allclose(found.showers[shower], single(energy, shower), rtol=1e-6)
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def test_one_and_two_devices_give_the_same_bits():
+    one, two = (run(energies(), devices=jax.local_devices()[:n]) for n in (1, 2))
+    assert len(jax.local_devices()) >= 2 and same(one, two)
+
+
+def test_a_longer_request_repeats_the_windows_of_a_shorter_one():
+    short, long = run(energies(32)), run(energies(45))
+    assert same(short.counts, long.counts[:32]) and same(short.energy, long.energy[: len(short.energy)])
+
+
+def test_another_seed_gives_other_showers():
+    assert not same(run(energies()), run(energies(), seed=1))
+
+
+def test_a_tile_that_does_not_fit_is_computed_again_to_the_same_showers(monkeypatch):
+    tried = []
+    generate = tiny.generate
+    monkeypatch.setattr(tiny, "generate", lambda *a: (tried.append(a[-1]), generate(*a))[1])
+    energy = energies(low=15)
+    monkeypatch.setattr(tiny, "expected_capacity", lambda *a: 0)
+    small = run(energy)
+    monkeypatch.setattr(tiny, "expected_capacity", lambda *a: 2)
+    large = run(energy)
+    assert same(small, large)
+    assert set(tried) == set(tiny.capacities(CONFIG, {}))
+
+
+def test_an_overflow_of_the_last_capacity_is_a_defect(monkeypatch):
+    monkeypatch.setattr(tiny, "capacities", lambda *a: (2,))
+    monkeypatch.setattr(tiny, "expected_capacity", lambda *a: 0)
+    with pytest.raises(RuntimeError, match="overflowed the last capacity"):
+        run(energies(low=15))
+
+
+def test_one_function_per_capacity_is_traced_and_kept(monkeypatch):
+    traced = []
+    generate = tiny.generate
+    monkeypatch.setattr(tiny, "generate", lambda *a: (traced.append(a[-1]), generate(*a))[1])
+    run(energies(), devices=jax.local_devices()[:1])
+    run(energies(seed=5), devices=jax.local_devices()[:1])
+    assert len(traced) == len(set(traced))
+
+
+def test_the_tile_is_filled_by_the_last_shower_and_the_filling_dropped():
+    assert len(run(energies(1)).counts) == 1
+    assert same(run(energies(1)).energy, run(energies(1), replace(CONFIG, generation=Generation(4, 4))).energy)
+
+
+def test_a_shower_that_is_not_finite_is_named():
+    energy = energies()
+    energy[[30, 12]] = 7.0
+    with pytest.raises(generation.NonFiniteShower, match="shower 12 "):
+        run(energy)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
+def test_an_energy_that_makes_no_sense_names_its_row(bad):
+    energy = energies()
+    energy[9] = bad
+    with pytest.raises(InputError, match="incident_energy, row 9"):
+        run(energy)
+
+
+@pytest.mark.parametrize("conditions", [{"incident_energy": []}, {"incident_energy": [1.0], "angle": [1.0, 2.0]}])
+def test_conditions_of_unequal_or_no_length_are_refused(conditions):
+    with pytest.raises(InputError, match="one row per shower"):
+        generation.run(tiny, MODEL, CONFIG, conditions, 0, generation.Arrays(tiny.N_CELLS), progress=False)
+
+
+def test_energies_outside_the_trained_range_warn_by_how_much():
+    with pytest.warns(UserWarning, match=r"of 45 showers.*2 to 18.*below it.*above it"):
+        run(energies(), trained={"incident_energy": (2.0, 18.0)})
+
+
+def test_energies_inside_do_not_warn(recwarn):
+    run(energies(), trained={"incident_energy": (1.0, 20.0)})
+    assert not [w for w in recwarn if "trained range" in str(w.message)]
+
+
+class Broken(generation.Arrays):
+    def append(self, block):
+        raise OSError("disk full")
+
+
+def test_an_error_of_the_sink_is_passed_on():
+    with pytest.raises(OSError, match="disk full"):
+        run(energies(), sink=Broken(tiny.N_CELLS))
+
+
+@pytest.mark.parametrize("values", [{"tile": 0}, {"tile": 5, "window": 16}, {"compression": 10}])
+def test_a_config_that_makes_no_sense_says_so(values):
+    with pytest.raises(InputError, match="generation"):
+        Generation(**values)
