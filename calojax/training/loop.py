@@ -19,7 +19,7 @@ from calojax.shards.batches import Position
 from calojax.shards.loader import Loader
 from calojax.shards.reader import Shards
 from calojax.system import Fit, Model, Phase
-from calojax.training import diagnosis, folder, metrics, step
+from calojax.training import diagnosis, folder, metrics, processes, step
 from calojax.training.checkpoints import Checkpoints
 from calojax.training.config import Training
 
@@ -56,11 +56,15 @@ def run(
         folder.refuse_other(out, config, data.manifest)
     else:
         folder.refuse_existing(out)
-        folder.create(out, config, data.folder, data.manifest)
+        processes.meet("run folder is checked")
+        if processes.is_first():
+            folder.create(out, config, data.folder, data.manifest)
+        processes.meet("run folder is made")
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(out, keep=config.training.keep))
         begun = checkpoints.latest()
-        metrics.truncate(out, begun or 0)
+        if processes.is_first():
+            metrics.truncate(out, begun or 0)
         lines = stack.enter_context(metrics.MetricsFile(out))
         stop = stack.enter_context(_stopping())
         trainer = _Trainer(system, config, data, checkpoints, lines, stop, progress)
@@ -163,7 +167,7 @@ class _Trainer:
                 self._validate(phase, evaluate)
             if _due(self.done, training.checkpoint_every):
                 self._save()
-            if self.stop.is_set():
+            if processes.any_of(self.stop.is_set(), now=self.done % training.log_every == 0):
                 self._save()
                 raise KeyboardInterrupt
 

@@ -1,17 +1,20 @@
 """metrics.jsonl: one object per line, {"step", "phase", "time", "values"}; means over the steps since the last line."""
 
+import io
 import json
 import os
 from pathlib import Path
+
+from calojax.training import processes
 
 METRICS = "metrics.jsonl"
 
 
 class MetricsFile:
-    """Appends lines to a run's metrics.jsonl; every line is written whole before the next step begins."""
+    """Appends lines to a run's metrics.jsonl, in the first of several processes; a line is out before the next step."""
 
     def __init__(self, run: Path):
-        self._stream = (run / METRICS).open("a")
+        self._stream = (run / METRICS).open("a") if processes.is_first() else io.StringIO()
 
     def write(self, step: int, phase: str, seconds: float, values: dict[str, float]) -> None:
         """step: last step covered; seconds: of training so far, over all resumes; values: float by name."""

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from calojax.errors import InputError
 from calojax.system import Phase, Update
 from calojax.training.config import Training
 from calojax.training.optimiser import Split, adamw, schedule, split
@@ -56,6 +57,13 @@ def placement(tiles: int) -> Placement:
     devices = jax.devices()
     if jax.process_count() == 1:
         devices = devices[: next(n for n in range(len(devices), 0, -1) if tiles % n == 0)]
+    elif tiles % len(devices):
+        raise InputError(
+            where="[training] batch",
+            found=f"has {tiles} tiles",
+            rule=f"each of {len(devices)} devices of {jax.process_count()} processes needs as many as the others",
+            remedy="change batch or tile",
+        )
     mesh = jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
     return Placement(NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec()))
 
