@@ -1,0 +1,28 @@
+"""Calorimeter showers on accelerators: generate them, judge them.
+
+The verbs (`prepare`, `train`, `generate`, `evaluate`, `load`, `info`, `demo`) and the rooms (`geometry`, `files`,
+`shards`, `training`, `generation`, `evaluation`, `report`) are imported when they are first used.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_VERBS = ("demo", "evaluate", "generate", "info", "load", "prepare", "train")
+_ROOMS = ("evaluation", "files", "generation", "geometry", "nn", "report", "shards", "training")
+__all__ = sorted([*_VERBS, *_ROOMS, "InputError"])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _VERBS:
+        return getattr(importlib.import_module("calojax.verbs"), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"calojax.{name}")
+    if name == "InputError":
+        return importlib.import_module("calojax.errors").InputError
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

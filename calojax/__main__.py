@@ -1,0 +1,7 @@
+"""`python -m calojax`."""
+
+import sys
+
+from calojax.cli import main
+
+sys.exit(main())

@@ -1,0 +1,33 @@
+"""What a user gave cannot be used: one sentence with place, finding, rule and remedy."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used (exit code 2): `where: found, but rule; remedy`.
+
+    where: file, key, row; found: what is there; rule: what has to be there; remedy: what to do.
+    """
+
+    def __init__(self, *, where: str, found: str, rule: str, remedy: str):
+        self.where, self.found, self.rule, self.remedy = where, found, rule, remedy
+        super().__init__(f"{where}: {found}, but {rule}; {remedy}")
+
+    def inside(self, place: str) -> "InputError":
+        """The same error, its place named more fully: `place, where`."""
+        return InputError(where=f"{place}, {self.where}", found=self.found, rule=self.rule, remedy=self.remedy)
+
+    def __reduce__(self):
+        return _rebuild, (self.where, self.found, self.rule, self.remedy)
+
+
+def missing_extra(package: str, extra: str) -> InputError:
+    """What to raise when an optional package is not installed."""
+    return InputError(
+        where=package,
+        found="is not installed",
+        rule="this command needs it",
+        remedy=f"pip install 'calojax[{extra}]'",
+    )
+
+
+def _rebuild(where: str, found: str, rule: str, remedy: str) -> InputError:
+    return InputError(where=where, found=found, rule=rule, remedy=remedy)
