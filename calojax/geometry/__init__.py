@@ -1,17 +1,15 @@
-"""Voxel geometries as data.
-
-`load` gives a `Cylinder` by name or from a CaloChallenge binning XML. Needs numpy, never JAX.
-"""
+"""Voxel geometries as data: cylinders of layers, rings and alpha bins; the CaloChallenge sets and binning XML."""
 
 import importlib
 
 _HOME = {
     "Cylinder": "cylinder",
+    "Direction": "cylinder",
     "Layer": "cylinder",
     "from_json": "cylinder",
-    "NAMES": "calochallenge",
-    "load": "calochallenge",
-    "read_binning": "binning_xml",
+    "load": "catalogue",
+    "names": "catalogue",
+    "read_binning": "binning",
 }
 __all__ = sorted(_HOME)
 

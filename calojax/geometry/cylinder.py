@@ -1,27 +1,27 @@
-"""Cylindrical voxel geometries: layers along z, each cut into rings and sectors of its own.
+"""A calorimeter segment around the axis of a shower: layers along z, each cut into rings and alpha bins.
 
-Cells are numbered as in the CaloChallenge files: layer slowest, then alpha, then r fastest; alpha starts at -pi. Every
-layer may have its own number of sectors and its own ring edges. Lengths mm, angles rad, energies MeV.
+Flat order of the cells: layer slowest, then alpha, then r fastest, as in the CaloChallenge files. Alpha bin 0 starts
+at -pi. Layers may differ in their binning. Letters: L layers, V cells, B rings of one layer, A alpha bins of one layer.
 """
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 
 from calojax.errors import InputError
 
-DIRECTIONS = ("alpha", "opposite", "r", "z")
 OUTSIDE = -1
+Direction = Literal["alpha", "opposite", "r", "z"]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: its number in the source, ring edges (mm), sectors in alpha, and where it begins and ends (mm)."""
+    """One layer: its number in the detector, edges of its B rings (B + 1,) mm, alpha bins, begin and end in z, mm."""
 
     id: int
     r_edges: tuple[float, ...]
@@ -29,144 +29,167 @@ class Layer:
     z_min: float
     z_max: float
 
+    def __post_init__(self):
+        edges = self.r_edges
+        if len(edges) < 2 or edges[0] < 0 or not all(low < high for low, high in pairwise(edges)):
+            raise self._refused("r_edges", edges, "radii must increase from 0 or more, at least one ring")
+        if not np.isfinite((*edges, self.z_min, self.z_max)).all():
+            raise self._refused("edges", (*edges, self.z_min, self.z_max), "edges must be finite")
+        if self.n_alpha < 1:
+            raise self._refused("n_alpha", self.n_alpha, "at least one alpha bin is needed")
+        if not self.z_min < self.z_max:
+            raise self._refused("z", (self.z_min, self.z_max), "z must increase")
+
     @property
     def n_rings(self) -> int:
+        """B."""
         return len(self.r_edges) - 1
 
     @property
     def n_cells(self) -> int:
+        """A times B."""
         return self.n_rings * self.n_alpha
+
+    def _refused(self, key: str, value: Any, rule: str) -> InputError:
+        return InputError(where=f"layer {self.id}, {key}", found=f"is {value}", rule=rule, remedy="correct it")
 
 
 @dataclass(frozen=True)
 class Cylinder:
-    """A geometry; arrays over cells are computed once and are read only.
-
-    threshold: energy (MeV) below which the files' cells are zero. Raises InputError where layers make no sense.
-    """
+    """Layers from the front to the back, and the energy (MeV) from which a cell counts as hit. Arrays are read-only."""
 
     name: str
     layers: tuple[Layer, ...]
     threshold: float
 
     def __post_init__(self):
-        for position, layer in enumerate(self.layers):
-            edges = layer.r_edges
-            increasing = len(edges) > 1 and all(a < b for a, b in zip(edges, edges[1:], strict=False))
-            if not increasing or edges[0] < 0 or layer.n_alpha < 1 or not layer.z_min < layer.z_max:
-                raise InputError(
-                    where=f"geometry {self.name}, layer {position}",
-                    found=f"has ring edges {edges}, {layer.n_alpha} sectors and z {layer.z_min} to {layer.z_max} mm",
-                    rule="edges and z must increase from 0 or more and there must be a sector",
-                    remedy="mend the geometry file",
-                )
-        if not self.layers or not self.threshold >= 0:
-            raise InputError(
-                where=f"geometry {self.name}",
-                found=f"has {len(self.layers)} layers and threshold {self.threshold} MeV",
-                rule="it needs a layer and a threshold of at least 0",
-                remedy="mend the geometry file",
-            )
+        if not self.layers:
+            raise self._refused("has no layers", "one is needed at least")
+        if not 0 < self.threshold < np.inf:
+            raise self._refused(f"has the threshold {self.threshold} MeV", "it must be above 0 and finite")
 
     @property
     def n_layers(self) -> int:
+        """L."""
         return len(self.layers)
-
-    @cached_property
-    def n_rings(self) -> np.ndarray:
-        """(L,) rings of each layer."""
-        return _fixed([layer.n_rings for layer in self.layers])
-
-    @cached_property
-    def n_alpha(self) -> np.ndarray:
-        """(L,) sectors of each layer."""
-        return _fixed([layer.n_alpha for layer in self.layers])
-
-    @cached_property
-    def layer_offsets(self) -> np.ndarray:
-        """(L + 1,) first cell of each layer, and the number of cells."""
-        return _fixed(np.concatenate([[0], np.cumsum([layer.n_cells for layer in self.layers])]))
 
     @property
     def n_cells(self) -> int:
+        """V."""
         return int(self.layer_offsets[-1])
 
     @cached_property
-    def layer(self) -> np.ndarray:
-        """(V,) position of each cell's layer."""
-        return _fixed(np.repeat(np.arange(self.n_layers), np.diff(self.layer_offsets)))
+    def n_rings(self) -> np.ndarray:
+        """(L,) int32."""
+        return _whole([layer.n_rings for layer in self.layers])
 
     @cached_property
-    def alpha(self) -> np.ndarray:
-        """(V,) sector of each cell."""
-        return _fixed((np.arange(self.n_cells) - self.layer_offsets[self.layer]) // self.n_rings[self.layer])
+    def n_alpha(self) -> np.ndarray:
+        """(L,) int32."""
+        return _whole([layer.n_alpha for layer in self.layers])
+
+    @cached_property
+    def layer_offsets(self) -> np.ndarray:
+        """(L + 1,) int32: the cells of layer l are [l] up to [l + 1]."""
+        return _whole(np.concatenate([[0], np.cumsum(self.n_rings * self.n_alpha)]))
+
+    @cached_property
+    def layer(self) -> np.ndarray:
+        """(V,) int32: position of the cell's layer in `layers` (not its id)."""
+        return _whole(np.repeat(np.arange(self.n_layers), np.diff(self.layer_offsets)))
 
     @cached_property
     def ring(self) -> np.ndarray:
-        """(V,) ring of each cell in its layer."""
-        return _fixed((np.arange(self.n_cells) - self.layer_offsets[self.layer]) % self.n_rings[self.layer])
+        """(V,) int32: number of the ring in its layer, innermost 0."""
+        return _whole(self._within_layer % self.n_rings[self.layer])
+
+    @cached_property
+    def alpha(self) -> np.ndarray:
+        """(V,) int32: alpha bin; 0 starts at -pi."""
+        return _whole(self._within_layer // self.n_rings[self.layer])
 
     @cached_property
     def r_mid(self) -> np.ndarray:
-        """(V,) middle of each cell's ring, mm."""
-        return _fixed(np.concatenate([np.tile(_middles(x.r_edges), x.n_alpha) for x in self.layers]), float)
+        """(V,) float64 mm: arithmetic middle of the ring."""
+        return _fixed(np.concatenate([np.tile(_middles(layer.r_edges), layer.n_alpha) for layer in self.layers]))
 
     @cached_property
     def alpha_mid(self) -> np.ndarray:
-        """(V,) middle of each cell's sector, rad in (-pi, pi)."""
-        return _fixed((self.alpha + 0.5) * (2 * math.pi / self.n_alpha[self.layer]) - math.pi, float)
+        """(V,) float64 rad: middle of the alpha bin, in (-pi, pi)."""
+        return _fixed(-np.pi + (self.alpha + 0.5) * (2 * np.pi / self.n_alpha[self.layer]))
 
     @cached_property
     def centres(self) -> np.ndarray:
-        """(V, 3) x, y, z of each cell's middle, mm."""
-        z = np.array([(layer.z_min + layer.z_max) / 2 for layer in self.layers])[self.layer]
-        return _fixed(np.stack([self.r_mid * np.cos(self.alpha_mid), self.r_mid * np.sin(self.alpha_mid), z], 1), float)
+        """(V, 3) float64 mm: x = r cos(alpha), y = r sin(alpha) and z in the middle of the cell."""
+        z = np.array([0.5 * (layer.z_min + layer.z_max) for layer in self.layers])[self.layer]
+        return _fixed(np.stack([self.r_mid * np.cos(self.alpha_mid), self.r_mid * np.sin(self.alpha_mid), z], axis=1))
 
-    def neighbours(self, direction: str) -> np.ndarray:
-        """(V,) int32: each cell's neighbour in one of `DIRECTIONS`, OUTSIDE where there is none.
+    def neighbours(self, direction: Direction) -> np.ndarray:
+        """(V,) int32: the flat index of each cell's neighbour, OUTSIDE (-1) where there is none.
 
-        alpha: next sector, periodic; opposite: half a turn on (none with an odd number of sectors); r: next ring
-        outwards; z: same sector and ring of the next layer, where that layer is binned alike.
+        alpha: the next bin, periodic; opposite: half a turn away (where the number of bins is even); r: the next ring
+        outwards; z: the cell with the same alpha and r edges in the next layer. No cell is its own neighbour.
         """
-        cell, n_alpha, n_rings = np.arange(self.n_cells), self.n_alpha[self.layer], self.n_rings[self.layer]
-        first = self.layer_offsets[self.layer]
-        at = lambda alpha, ring: first + alpha * n_rings + ring  # noqa: E731
+        n_alpha, n_rings = self.n_alpha[self.layer], self.n_rings[self.layer]
         if direction == "alpha":
-            found = np.where(n_alpha > 1, at((self.alpha + 1) % n_alpha, self.ring), OUTSIDE)
-        elif direction == "opposite":
-            found = np.where(n_alpha % 2 == 0, at((self.alpha + n_alpha // 2) % n_alpha, self.ring), OUTSIDE)
-        elif direction == "r":
-            found = np.where(self.ring + 1 < n_rings, cell + 1, OUTSIDE)
-        elif direction == "z":
-            pairs = zip(self.layers, self.layers[1:], strict=False)
-            alike = np.array([(a.r_edges, a.n_alpha) == (b.r_edges, b.n_alpha) for a, b in pairs] + [False])
-            found = np.where(alike[self.layer], cell + np.diff(self.layer_offsets)[self.layer], OUTSIDE)
-        else:
-            raise ValueError(f"direction {direction!r} is none of {DIRECTIONS}")
-        return found.astype(np.int32)
+            return self._flat((self.alpha + 1) % n_alpha, self.ring, n_alpha > 1)
+        if direction == "opposite":
+            return self._flat((self.alpha + n_alpha // 2) % n_alpha, self.ring, n_alpha % 2 == 0)
+        if direction == "r":
+            return self._flat(self.alpha, self.ring + 1, self.ring + 1 < n_rings)
+        if direction == "z":
+            return self._neighbours_z
+        raise ValueError(f"no direction {direction!r}; there are alpha, opposite, r and z")
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything that numbers or weighs a cell: layers and threshold, not the name."""
-        content = {key: value for key, value in self.to_json().items() if key != "name"}
+        """SHA-256 (hex) of layers and threshold; the name does not enter."""
+        content = {key: value for key, value in asdict(self).items() if key != "name"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists and numbers; `from_json` undoes it."""
+        """Everything, as a JSON writer takes it; `from_json` undoes it."""
         return json.loads(json.dumps(asdict(self)))
+
+    @cached_property
+    def _within_layer(self) -> np.ndarray:
+        return np.arange(self.n_cells) - self.layer_offsets[self.layer]
+
+    @cached_property
+    def _neighbours_z(self) -> np.ndarray:
+        found = np.full(self.n_cells, OUTSIDE)
+        for here, (front, back) in enumerate(pairwise(self.layers)):
+            if front.n_alpha != back.n_alpha:
+                continue
+            rings = {edges: ring for ring, edges in enumerate(pairwise(back.r_edges))}
+            to = np.array([rings.get(edges, OUTSIDE) for edges in pairwise(front.r_edges)])
+            there = self.layer_offsets[here + 1] + np.arange(front.n_alpha)[:, None] * back.n_rings + to
+            found[self.layer_offsets[here] : self.layer_offsets[here + 1]] = np.where(to >= 0, there, OUTSIDE).ravel()
+        return _whole(found)
+
+    def _flat(self, alpha: np.ndarray, ring: np.ndarray, exists: np.ndarray) -> np.ndarray:
+        """(V,) flat index of (layer of the cell, alpha, ring)."""
+        index = self.layer_offsets[self.layer] + alpha * self.n_rings[self.layer] + ring
+        return _whole(np.where(exists, index, OUTSIDE))
+
+    def _refused(self, found: str, rule: str) -> InputError:
+        return InputError(where=f"geometry {self.name}", found=found, rule=rule, remedy="correct it")
 
 
 def from_json(table: dict[str, Any]) -> Cylinder:
-    """Undoes `Cylinder.to_json`."""
-    layers = tuple(Layer(**(layer | {"r_edges": tuple(layer["r_edges"])})) for layer in table["layers"])
-    return Cylinder(table["name"], layers, table["threshold"])
+    """The geometry that `Cylinder.to_json` described."""
+    layers = (Layer(**{**entry, "r_edges": tuple(entry["r_edges"])}) for entry in table["layers"])
+    return Cylinder(table["name"], tuple(layers), table["threshold"])
 
 
 def _middles(edges: tuple[float, ...]) -> np.ndarray:
-    return (np.asarray(edges[1:]) + np.asarray(edges[:-1])) / 2
+    return 0.5 * (np.array(edges[:-1]) + edges[1:])
 
 
-def _fixed(values: Any, dtype: type = np.int32) -> np.ndarray:
-    array = np.asarray(values, dtype)
+def _whole(values: Any) -> np.ndarray:
+    return _fixed(np.asarray(values, np.int32))
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
     array.setflags(write=False)
     return array
