@@ -4,11 +4,12 @@ import importlib
 
 _HOME = {
     "Arrays": "sinks",
+    "Block": "sinks",
     "Files": "sinks",
     "Generation": "config",
     "NonFiniteShower": "engine",
     "Showers": "sinks",
-    "Block": "sinks",
+    "attributes": "sinks",
     "run": "engine",
 }
 __all__ = sorted(_HOME)

@@ -123,7 +123,7 @@ class _Jobs:
         """Showers of a whole tile, the last one repeated, and their conditions."""
         missing = self._config.generation.tile - len(shower)
         filled = np.concatenate([shower, np.repeat(shower[-1:], missing)])
-        return filled, {name: array[filled] for name, array in self._conditions.items()}
+        return filled, {name: _narrow(array[filled]) for name, array in self._conditions.items()}
 
 
 @lru_cache(maxsize=64)
@@ -191,14 +191,12 @@ def _check_finite(hits: _Hits) -> None:
 
 
 def _checked(conditions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Conditions as float32 (integers stay), finite, of one length, with energies above 0."""
-    checked = {}
-    for name, array in conditions.items():
-        array = np.asarray(array)
-        array = array.astype(np.float32) if array.dtype.kind == "f" or name == "incident_energy" else array
-        bad = ~np.isfinite(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+    """Conditions as arrays of one length, finite in float32, with energies above 0."""
+    checked = {name: np.asarray(array) for name, array in conditions.items()}
+    for name, array in checked.items():
+        bad = ~np.isfinite(_narrow(array))
         if name == "incident_energy":
-            bad |= ~(array > 0)
+            bad |= ~(_narrow(array) > 0)
         if bad.any():
             row = int(np.argwhere(bad)[0][0])
             raise InputError(
@@ -207,7 +205,6 @@ def _checked(conditions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
                 rule="conditions must be finite and energies above 0 MeV",
                 remedy="remove or mend this row",
             )
-        checked[name] = array
     lengths = {name: len(array) for name, array in checked.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         raise InputError(
@@ -219,11 +216,16 @@ def _checked(conditions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return checked
 
 
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """As models compute: float32, integers as they are."""
+    return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+
 def _warn_outside(conditions: Mapping[str, np.ndarray], trained: Mapping[str, tuple[float, float]]) -> None:
     for name, (low, high) in trained.items():
         if name not in conditions:
             continue
-        values = conditions[name]
+        values = _narrow(conditions[name])
         below, above = values < np.float32(low), values > np.float32(high)
         if not (below | above).any():
             continue

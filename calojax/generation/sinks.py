@@ -29,7 +29,7 @@ class Sink(Protocol):
 
 
 class Showers(NamedTuple):
-    """Dense showers: incident_energy (N,) and showers (N, V), both float32 MeV."""
+    """Dense showers: incident_energy (N,) as it was asked for, showers (N, V) float32, both MeV."""
 
     incident_energy: np.ndarray
     showers: np.ndarray
@@ -75,14 +75,13 @@ class Files:
 
     def __init__(self, path: Path | str, geometry: Any, attributes: dict[str, Any], *, compression: int = 1):
         self.path = Path(path)
-        self._geometry = geometry
-        self._make = lambda writer: writer(self.path, geometry, attributes, compression=compression)
-        self._writer: Any = None
+        self._geometry, self._attributes, self._compression = geometry, attributes, compression
 
     def __enter__(self) -> "Files":
         from calojax.files.calochallenge import Writer  # noqa: PLC0415  (h5py)
 
-        self._writer = self._make(Writer).__enter__()
+        self._writer = Writer(self.path, self._geometry, self._attributes, compression=self._compression)
+        self._writer.__enter__()
         return self
 
     def __exit__(self, *error) -> None:

@@ -90,7 +90,7 @@ def _work(batches: Batches, position: Position, end, place, ready: queue.Queue, 
             batch = batches.at(position)
             _put(ready, (batch if place is None else place(batch), None), stop)
             position = batches.after(position)
-    except BaseException as error:  # noqa: BLE001  (raised again by the reader)
+    except BaseException as error:
         _put(ready, (None, error), stop)
 
 

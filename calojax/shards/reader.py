@@ -4,6 +4,7 @@ Only a bounded number of files is mapped at once, and mappings are dropped after
 limit of open files nor the resident memory depends on the number of shards.
 """
 
+import contextlib
 import mmap
 import threading
 from collections import OrderedDict
@@ -207,7 +208,5 @@ def _was_verified(folder: Path, manifest: Manifest) -> bool:
 
 
 def _mark_verified(folder: Path, manifest: Manifest) -> None:
-    try:
+    with contextlib.suppress(OSError):  # a read-only folder is verified every time
         (folder / _VERIFIED).write_text(manifest.digest)
-    except OSError:  # a read-only folder is verified every time
-        pass

@@ -69,7 +69,8 @@ def describe(run: Path | str) -> tuple[Manifest, ModuleType, Any]:
         )
     manifest = Manifest.read(run)
     module = systems.load(manifest.system)
-    return manifest, module, configuration.build(module.Config, configuration.read_toml(run / CONFIG))
+    table = configuration.read_toml(run / CONFIG)
+    return manifest, module, configuration.build(module.Config, table, where=str(run / CONFIG))
 
 
 def initial(module: ModuleType, config: Any, manifest: Manifest) -> tuple[Any, Any]:

@@ -100,7 +100,8 @@ class _Trainer:
         self._earlier, self._began = 0.0, time.perf_counter()
         self._clock = _Clock(self._began)
         self.loader = self._load(Position())
-        self.line = Progress(sum(map(_length, self.phases)), "train", unit="steps", enabled=self.progress)
+        enabled = self.progress and processes.is_first()
+        self.line = Progress(sum(map(_length, self.phases)), "train", unit="steps", enabled=enabled)
 
     def seconds(self) -> float:
         return self._earlier + time.perf_counter() - self._began
@@ -193,14 +194,13 @@ class _Trainer:
     def _log(self, phase: Phase) -> None:
         fetched = self._fetch()
         rate, waited = self._clock.lap(self.done, self.loader.waited)
+        rows = rate * self.config.training.batch
         self.values = metrics.means(fetched)
-        speed = {
-            "steps_per_second": rate,
-            "rows_per_second": rate * self.config.training.batch,
-            "wait_share": waited,
-        }
+        speed = {"steps_per_second": rate, "rows_per_second": rows, "wait_share": waited}
         self.lines.write(self.done, phase.name, self.seconds(), self.values | speed)
-        self.line.show(self.done, f"loss {_loss(self.values):.4g}")
+        named = f"{phase.name}, " if len(self.phases) > 1 else ""
+        note = f"{named}loss {_loss(self.values):.4g}, {rows:,.0f} showers/s, {waited:.1%} waiting"
+        self.line.show(self.done, note)
         self.pending = []
 
     def _validate(self, phase: Phase, evaluate: Callable) -> None:

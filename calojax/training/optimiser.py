@@ -65,7 +65,7 @@ class Split(NamedTuple):
         return jax.tree.unflatten(structure, new)
 
 
-def split(params: Tree, trainable: None | tuple[str, ...] | Callable[[tuple[str, ...]], bool]) -> Split:
+def split(params: Tree, trainable: tuple[str, ...] | Callable[[tuple[str, ...]], bool] | None) -> Split:
     """Trained leaves: all (None), those under some top-level keys, or those whose path a predicate accepts."""
     paths = [path_names(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     if trainable is None:

@@ -83,10 +83,10 @@ def test_a_flipped_byte_is_named_once_and_again_on_demand(tmp_path):
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1
     victim.write_bytes(content)
-    with pytest.raises(InputError, match="00001.hits.index.npy.*checksum"):
+    with pytest.raises(InputError, match=r"00001.hits.index.npy.*checksum"):
         Shards(tmp_path / "s", verify=True)
     (tmp_path / "s" / "verified").unlink()
-    with pytest.raises(InputError, match="00001.hits.index.npy.*checksum"):
+    with pytest.raises(InputError, match=r"00001.hits.index.npy.*checksum"):
         Shards(tmp_path / "s")
 
 
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_named(tmp_path, damage):
         victim.unlink()
     else:
         victim.write_bytes(victim.read_bytes()[:-4])
-    with pytest.raises(InputError, match="00002.energy.npy"):
+    with pytest.raises(InputError, match=r"00002.energy.npy"):
         Shards(tmp_path / "s", verify=False)
 
 
@@ -118,7 +118,7 @@ def test_a_manifest_that_cannot_be_used_says_why(tmp_path, values, said):
 
 
 def test_a_folder_without_manifest_is_no_shards(tmp_path):
-    with pytest.raises(InputError, match="has no manifest.json"):
+    with pytest.raises(InputError, match=r"has no manifest.json"):
         Shards(tmp_path)
 
 
@@ -146,7 +146,7 @@ def test_a_block_unlike_its_declaration_is_a_defect(tmp_path):
     with Writer(tmp_path / "s", fields=FIELDS) as writer:
         with pytest.raises(ValueError, match="declared"):
             writer.append({"energy": np.zeros(3)})
-        with pytest.raises(ValueError, match="vector.*declared"):
+        with pytest.raises(ValueError, match=r"vector.*declared"):
             writer.append({"energy": np.zeros(3), "vector": np.zeros((3, 2))})
         with pytest.raises(ValueError, match="length"):
             writer.append({"energy": np.zeros(3), "vector": np.zeros((2, 3))})

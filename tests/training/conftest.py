@@ -2,7 +2,10 @@ import os
 import sys
 from pathlib import Path
 
+import jax
 import pytest
+
+from calojax import system
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -10,8 +13,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(tmp_path_factory):
     """Every run of these tests compiles the same few functions, in this process and in others."""
-    import jax
-
     folder = str(tmp_path_factory.mktemp("compiled"))
     for name, value in (
         ("jax_compilation_cache_dir", folder),
@@ -24,6 +25,4 @@ def compiled_once(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def tiny_is_a_system(monkeypatch):
-    from calojax import system
-
     monkeypatch.setitem(system.TABLE, "tiny", "tiny_system")

@@ -49,5 +49,5 @@ def test_an_iterator_that_ends_early_is_named(batches):
 
 def test_a_loss_that_is_not_finite_names_step_and_group(batches):
     batches[5][1][0] = np.nan
-    with pytest.raises(training.NonFiniteLoss, match="step 6, phase `fit`.*group `b`"):
+    with pytest.raises(training.NonFiniteLoss, match=r"step 6, phase `fit`.*group `b`"):
         training.fit(loss, PARAMS, batches, jax.random.key(0))

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import tiny_system as tiny
 
 from calojax import training
-from calojax.training import Training, metrics
+from calojax.errors import InputError
+from calojax.training import Training, metrics, step
 
 CONFIG = tiny.Config(
     training=Training(steps=12, batch=16, tile=4, validation_rows=20, log_every=4, checkpoint_every=6, warmup_steps=0)
@@ -57,11 +59,6 @@ def test_two_processes_train_what_one_trains(tmp_path):
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
-    import jax
-
-    from calojax.errors import InputError
-    from calojax.training import step
-
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(InputError, match="has 3 tiles.*2 processes"):
+    with pytest.raises(InputError, match=r"has 3 tiles.*2 processes"):
         step.placement(3)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tiny_system as tiny
 
-from calojax import training
+from calojax import system, training
 from calojax.errors import InputError
 from calojax.training import Training, loop, metrics, step
 
@@ -44,8 +44,6 @@ def train(shards, out, config=CONFIG, **options):
 @pytest.fixture(scope="module")
 def whole(shards, tmp_path_factory):
     """A run that was never interrupted."""
-    from calojax import system
-
     system.TABLE["tiny"] = "tiny_system"
     return train(shards, tmp_path_factory.mktemp("whole") / "run").run
 
@@ -191,13 +189,13 @@ def test_one_and_two_devices_agree(shards, whole, tmp_path, monkeypatch):
 
 
 def test_an_existing_run_is_refused(shards, whole):
-    with pytest.raises(InputError, match="exists already.*--resume"):
+    with pytest.raises(InputError, match=r"exists already.*--resume"):
         train(shards, whole)
 
 
 def test_resuming_with_another_config_names_the_key(shards, whole):
     other = replace(CONFIG, training=replace(TRAINING, learning_rate=0.01))
-    with pytest.raises(InputError, match="training.learning_rate.*was 0.02.*is 0.01"):
+    with pytest.raises(InputError, match=r"training.learning_rate.*was 0.02.*is 0.01"):
         train(shards, whole, other, resume=True)
 
 
@@ -205,25 +203,25 @@ def test_resuming_with_another_geometry_or_data_is_refused(whole, tmp_path, monk
     with pytest.raises(InputError, match="digest of the shards"):
         train(tiny.write_shards(tmp_path / "other", seed=4), whole, resume=True)
     monkeypatch.setattr(tiny.Geometry, "digest", "1" * 64)
-    with pytest.raises(InputError, match="geometry.*was 0000"):
+    with pytest.raises(InputError, match=r"geometry.*was 0000"):
         train(tiny.write_shards(tmp_path / "third"), whole, resume=True)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match="has no config.toml"):
+    with pytest.raises(InputError, match=r"has no config.toml"):
         training.load(tmp_path)
     with pytest.raises(InputError, match="is no folder"):
         training.load(tmp_path / "nowhere")
 
 
 def test_a_step_without_checkpoint_is_refused_with_those_there_are(whole):
-    with pytest.raises(InputError, match="checkpoint 7: does not exist.*20, 30, 40"):
+    with pytest.raises(InputError, match=r"checkpoint 7: does not exist.*20, 30, 40"):
         training.load(whole, step=7)
 
 
 def test_a_gradient_that_is_not_finite_names_step_phase_and_group(shards, tmp_path):
     config = replace(CONFIG, poison_step=12)
-    with pytest.raises(training.NonFiniteLoss, match="step 13, phase `all`.*group `cells`"):
+    with pytest.raises(training.NonFiniteLoss, match=r"step 13, phase `all`.*group `cells`"):
         train(shards, tmp_path / "run", config)
     assert training.load(tmp_path / "run").step == 10  # the last whole one
 

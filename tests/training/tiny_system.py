@@ -69,7 +69,7 @@ def phases(config):
 
 def buckets(config, manifest):
     tile = config.training.tile
-    return {"cells": (2 * tile, 3 * tile, 5 * tile)}
+    return {"cells": (3 * tile, 5 * tile)}
 
 
 def loss(params, model, batch, key, config):

@@ -1,0 +1,79 @@
+"""Sinks: the same showers in memory and in a file, whose bytes do not depend on how they are written."""
+
+import h5py
+import jax
+import numpy as np
+import pytest
+import tiny_system as tiny
+
+from calojax import generation
+from calojax.errors import InputError
+from calojax.generation import Generation, sinks
+from calojax.geometry import Cylinder, Layer
+from calojax.system import Model
+from calojax.training import Loaded
+
+GEOMETRY = Cylinder("tiny", (Layer(0, (0.0, 1.0, 2.0), 3, 0.0, 1.0), Layer(1, (0.0, 1.0, 2.0), 3, 1.0, 2.0)), 0.1)
+CONFIG = tiny.Config(generation=Generation(tile=4, window=16))
+MODEL = Model({"total": {"bias": np.zeros(2, np.float32)}}, {}, {})
+ENERGY = np.random.default_rng(0).uniform(1, 20, 45)
+
+
+def run(sink, energy=ENERGY):
+    conditions = {"incident_energy": energy}
+    return generation.run(tiny, MODEL, CONFIG, conditions, 0, sink, progress=False)
+
+
+def dense():
+    return run(generation.Arrays(tiny.N_CELLS))
+
+
+def test_sparse_and_dense_arrays_hold_the_same_showers():
+    block = run(generation.Arrays(tiny.N_CELLS, sparse=True))
+    showers = np.zeros((45, tiny.N_CELLS), np.float32)
+    sinks.scatter(block, showers)
+    np.testing.assert_array_equal(showers, dense().showers)
+    assert showers.dtype == np.float32 and (showers > 0).any(axis=1).all()
+
+
+def test_a_file_holds_what_arrays_hold(tmp_path):
+    path = run(generation.Files(tmp_path / "out.hdf5", GEOMETRY, {"seed": 0}))
+    assert list(tmp_path.iterdir()) == [path]
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["showers"][:], dense().showers)
+        np.testing.assert_array_equal(file["incident_energies"][:, 0], ENERGY)
+        assert file.attrs["seed"] == 0 and file.attrs["units"] == "MeV"
+
+
+def test_the_bytes_do_not_depend_on_the_size_of_the_blocks(tmp_path, monkeypatch):
+    whole = run(generation.Files(tmp_path / "whole.hdf5", GEOMETRY, {}))
+    monkeypatch.setattr(sinks, "_DENSE_BYTES", 7 * 4 * tiny.N_CELLS)
+    pieces = run(generation.Files(tmp_path / "pieces.hdf5", GEOMETRY, {}))
+    with h5py.File(whole) as a, h5py.File(pieces) as b:
+        np.testing.assert_array_equal(a["showers"][:], b["showers"][:])
+
+
+def test_a_shower_that_is_not_finite_leaves_no_file(tmp_path):
+    energy = ENERGY.copy()
+    energy[40] = 7.0
+    with pytest.raises(generation.NonFiniteShower, match=r"shower 40 .*nothing was written"):
+        run(generation.Files(tmp_path / "out.hdf5", GEOMETRY, {}), energy)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_is_refused_and_untouched(tmp_path):
+    (tmp_path / "out.hdf5").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        run(generation.Files(tmp_path / "out.hdf5", GEOMETRY, {}))
+    assert (tmp_path / "out.hdf5").read_text() == "mine"
+
+
+def test_the_origin_of_a_file_is_complete():
+    class Manifest:
+        system, digest = "tiny", "ab"
+
+    found = sinks.attributes(Loaded("run-1", tiny, CONFIG, Manifest, MODEL, 40), seed=5)
+    expected = {"generator", "run", "step", "seed", "config_digest", "data_digest", "tile", "window", "versions"}
+    assert set(found) == expected
+    assert (found["run"], found["step"], found["seed"], found["tile"], found["window"]) == ("run-1", 40, 5, 4, 16)
+    assert f"jax={jax.__version__}" in found["versions"]
