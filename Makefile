@@ -1,39 +1,42 @@
-# Needs Python 3.11 or newer and make; everything else goes into .venv.
+# Everything runs in a local environment that is made on first use; Python 3.11 or newer and make are all it takes.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(BIN)/pip install --quiet --editable
 
-.PHONY: demo test lint types bench docs
+.PHONY: demo test lint types bench docs clean
 
-demo: $(VENV)/.calojax
-	$(BIN)/calojax demo
+demo: $(VENV)/.installed
+	$(BIN)/calojax demo pyramid --out runs/demo
 
-test: $(VENV)/.calojax-test
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(PYTEST)
 
-lint: $(VENV)/.calojax-test
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
-types: $(VENV)/.calojax-test
+types: $(VENV)/.installed-lint
 	$(BIN)/pyright
 
-bench: $(VENV)/.calojax-bench
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.calojax-docs
+docs: $(VENV)/.installed-docs
 	$(BIN)/zensical build
 
-# one stamp per set of extras: installed again only when pyproject.toml changes
-$(VENV)/.calojax: pyproject.toml | $(BIN)/python
-	$(PIP) -e .
-	@touch $@
+clean:
+	rm -rf build dist site .pytest_cache .ruff_cache
 
-$(VENV)/.calojax-%: pyproject.toml | $(BIN)/python
-	$(PIP) -e '.[$*]'
-	@touch $@
-
-$(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calojax needs Python 3.11 or newer")'
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "calojax needs Python 3.11 or newer; give one with make PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/pip pyproject.toml
+	$(INSTALL) .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/bin/pip pyproject.toml
+	$(INSTALL) ".[$*]"
+	@touch $@ $(VENV)/.installed
