@@ -20,9 +20,10 @@ from calojax import system as systems
 from calojax.errors import InputError
 from calojax.shards.manifest import Manifest
 from calojax.system import Model
+from calojax.training import package
+from calojax.training.package import CONFIG
 from calojax.training.step import INITIAL, purpose_key
 
-CONFIG = "config.toml"
 PROVENANCE = "provenance.json"
 _PACKAGES = ("calojax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
 
@@ -40,21 +41,28 @@ class Loaded(NamedTuple):
 
 
 def load(run: Path | str, step: int | None = None, *, ema: bool | None = None) -> Loaded:
-    """A run as it was at a checkpoint (default: the latest), ready to generate or predict.
+    """A run as it was at a checkpoint (default: the latest), or a packaged model, ready to generate or predict.
 
-    ema: use the moving average of the parameters (default: config.generation.ema, else True).
+    ema: use the moving average of the parameters (default: config.generation.ema, else True); a package has no others.
     Raises InputError if the folder is no run, has no checkpoint, or none of that step.
     """
-    from calojax.training.checkpoints import Checkpoints  # noqa: PLC0415  (Orbax is slow to import)
-
     run = Path(run)
     manifest, module, config = describe(run)
-    average = getattr(getattr(config, "generation", None), "ema", True) if ema is None else ema
     like = _on_one_device(jax.eval_shape(lambda: initial(module, config, manifest)))
+    if (run / package.PARAMS).is_file():
+        params, state, found = package.read(run, *like)
+    else:
+        average = getattr(getattr(config, "generation", None), "ema", True) if ema is None else ema
+        params, state, found = _restore(run, step, *like, ema=average)
+    return Loaded(run.name, module, config, manifest, Model(params, state, module.constants(config, manifest)), found)
+
+
+def _restore(run: Path, step: int | None, params: Any, state: Any, *, ema: bool) -> tuple[Any, Any, int]:
+    from calojax.training.checkpoints import Checkpoints  # noqa: PLC0415  (Orbax is slow to import)
+
     with Checkpoints(run, read_only=True) as checkpoints:
         found = int(checkpoints.meta(step)["step"])
-        params, state = checkpoints.restore_model(found, *like, ema=average)
-    return Loaded(run.name, module, config, manifest, Model(params, state, module.constants(config, manifest)), found)
+        return *checkpoints.restore_model(found, params, state, ema=ema), found
 
 
 def describe(run: Path | str) -> tuple[Manifest, ModuleType, Any]:

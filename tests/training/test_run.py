@@ -16,7 +16,7 @@ import tiny_system as tiny
 
 from calojax import system, training
 from calojax.errors import InputError
-from calojax.training import Training, loop, metrics, step
+from calojax.training import Training, loop, metrics, package, step
 
 TRAINING = Training(
     steps=40,
@@ -90,6 +90,23 @@ def test_a_loaded_run_needs_only_its_folder(whole):
     raw = training.load(whole, ema=False).model.params["total"]["w"]
     assert (raw != loaded.model.params["total"]["w"]).any()
     assert training.load(whole, step=30).step == 30
+
+
+def test_a_packaged_run_loads_to_the_same_model(whole, tmp_path):
+    loaded = training.load(whole)
+    package.write(loaded, tmp_path / "model")
+    packaged = training.load(tmp_path / "model")
+    assert (packaged.config, packaged.manifest, packaged.step) == (loaded.config, loaded.manifest, 40)
+    jax.tree.map(np.testing.assert_array_equal, packaged.model, loaded.model)
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {"params.npz", "config.toml", "manifest.json"}
+
+
+def test_a_package_of_another_model_names_the_array(whole, tmp_path):
+    loaded = training.load(whole)
+    wide = {**loaded.model.params, "total": {"bias": np.zeros(2), "w": np.zeros((4, 2))}}
+    package.write(loaded._replace(model=loaded.model._replace(params=wide)), tmp_path / "model")
+    with pytest.raises(InputError, match=r"params/total/w: has the shape \(4, 2\), but .* needs \(1, 2\)"):
+        training.load(tmp_path / "model")
 
 
 def stop_at(monkeypatch, at, action):
