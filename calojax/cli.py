@@ -1,0 +1,252 @@
+"""The command line: arguments in, one public function called, one line out. Imports no JAX before a command runs.
+
+Exit codes: 0 done; 1 a defect (traceback); 2 the input or the arguments (one sentence on stderr); 130 interrupted.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import calojax
+from calojax import config as configuration
+from calojax import system as systems
+from calojax.errors import InputError
+
+_GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3 or a binning XML"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    warnings.showwarning = _say_warning
+    try:
+        args = _parser().parse_args(arguments)
+        print(args.run(args))
+    except (InputError, PermissionError, NotADirectoryError) as error:
+        print(f"calojax: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("calojax: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage; `more` makes what follows the help."""
+
+    more: Callable[[], str] = str
+
+    def format_help(self) -> str:
+        return super().format_help() + self.more()
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="calojax", description="Calorimeter showers: from files through training to a report.")
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    for add in (_add_demo, _add_info, _add_prepare, _add_train, _add_generate, _add_evaluate):
+        add(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version; it is looked up only then."""
+
+    def __init__(self, option_strings, dest, **_):
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser, *_):
+        parser.exit(0, f"calojax {calojax.__version__}\n")
+
+
+# ---- commands
+
+
+def _add_demo(commands) -> None:
+    text = "train on the shipped sample, generate, compare with held-out showers, report"
+    p = commands.add_parser("demo", help=text, description=_sentence(text))
+    p.add_argument("system", nargs="?", default="pyramid", metavar="SYSTEM", help=f"{_names()}; default pyramid")
+    p.add_argument("--out", type=Path, metavar="DIR", help="a new folder; default calojax-demo, -2, -3 ...")
+    _add_set(p)
+    p.set_defaults(run=_demo)
+
+
+def _demo(args) -> str:
+    return calojax.demo(args.system, out=args.out, settings=args.set).text()
+
+
+def _add_info(commands) -> None:
+    text = "what is in a file, a shards folder, a run or a judged folder"
+    p = commands.add_parser("info", help=text, description=_sentence(text))
+    p.add_argument("path", type=Path, metavar="PATH")
+    p.add_argument("--json", action="store_true", help="as JSON")
+    p.set_defaults(run=_info)
+
+
+def _info(args) -> str:
+    found = calojax.info(args.path)
+    return json.dumps(found, indent=1) if args.json else "\n".join(_flat(found))
+
+
+def _add_prepare(commands) -> None:
+    text = "turn files into shards, which is what training reads"
+    p = commands.add_parser("prepare", help=text, description=_sentence(text))
+    names = p.add_subparsers(required=True, metavar="SYSTEM", parser_class=_Parser)
+    for name in systems.TABLE:
+        q = names.add_parser(name, help=f"for the system {name}")
+        q.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="files, read in this order")
+        q.add_argument("--out", type=Path, required=True, metavar="SHARDS", help="a new folder")
+        for entry in configuration.describe(systems.load_config(name)):
+            if entry.key.startswith("data."):
+                flag = "--" + entry.key.removeprefix("data.").replace("_", "-")
+                q.add_argument(flag, dest=entry.key, metavar="VALUE", help=_help(entry))
+        q.set_defaults(run=_prepare, system=name)
+
+
+def _prepare(args) -> str:
+    table: dict[str, Any] = {}
+    for key, value in vars(args).items():
+        if key.startswith("data.") and value is not None:
+            table = configuration.override(table, f"{key}={value}")
+    manifest = calojax.prepare(args.system, args.sources, args.out, data=table.get("data", {}))
+    return f"{args.out}: {manifest.rows:,} rows in {len(manifest.parts)} shards for {manifest.system}"
+
+
+def _add_train(commands) -> None:
+    text = "train a system into a run folder"
+    p = commands.add_parser(
+        "train",
+        help=text,
+        description=_sentence(text) + " A configuration is a TOML file with `system = NAME` and tables of the fields "
+        'below; it holds no paths. `data = "sample"` in place of a table [data] is the shipped sample.',
+    )
+    p.more = lambda: "".join(map(_fields, systems.TABLE))
+    p.add_argument("config", type=Path, metavar="CONFIG.toml")
+    p.add_argument(
+        "--data",
+        nargs="+",
+        metavar="SHARDS|SOURCE",
+        help="a shards folder, or files that are prepared first, into the user's cache; `sample` is the shipped sample",
+    )
+    p.add_argument("--out", type=Path, metavar="RUN", help="a new folder; default runs/CONFIG, runs/CONFIG-2 ...")
+    p.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in RUN")
+    _add_set(p)
+    p.set_defaults(run=_train)
+
+
+def _train(args) -> str:
+    done = calojax.train(args.config, args.data, args.out, resume=args.resume, settings=args.set)
+    values = ", ".join(f"{name} {value:.4g}" for name, value in done.values.items() if name.endswith("loss"))
+    return f"{done.run}: {done.step:,} steps in {done.seconds:.0f} s, {values}"
+
+
+def _add_generate(commands) -> None:
+    text = "draw showers from a trained run into a file"
+    p = commands.add_parser("generate", help=text, description=_sentence(text))
+    p.add_argument("run_folder", type=Path, metavar="RUN")
+    which = p.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--n", type=_positive, metavar="N", help="how many; by default over the trained range of energies"
+    )
+    which.add_argument("--conditions", type=Path, metavar="FILE", help="one shower for every incident energy in a file")
+    energy = p.add_mutually_exclusive_group()
+    energy.add_argument("--energy", type=float, metavar="E", help="incident energy of all showers, MeV")
+    energy.add_argument("--energy-range", type=_range, metavar="LO:HI", help="log-uniform incident energies, MeV")
+    p.add_argument("--out", type=Path, required=True, metavar="FILE.hdf5", help="a new file")
+    p.add_argument("--seed", type=int, default=0, metavar="S", help="of energies and showers; default 0")
+    _add_set(p)
+    p.set_defaults(run=_generate)
+
+
+def _generate(args) -> str:
+    path = calojax.generate(
+        args.run_folder,
+        n=args.n,
+        energy=args.energy,
+        energy_range=args.energy_range,
+        conditions=args.conditions,
+        seed=args.seed,
+        out=args.out,
+        settings=args.set,
+    )
+    return f"{path}: written"
+
+
+def _add_evaluate(commands) -> None:
+    text = "judge generated showers against a reference and write a report"
+    p = commands.add_parser("evaluate", help=text, description=_sentence(text))
+    p.add_argument("reference", type=Path, metavar="REFERENCE")
+    p.add_argument("generated", type=Path, metavar="GENERATED")
+    p.add_argument("--geometry", required=True, metavar="G", help=_GEOMETRIES)
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the report and metrics.json")
+    p.add_argument("--train", type=Path, metavar="FILE", help="the training showers: gives floors and memorised share")
+    p.set_defaults(run=_evaluate)
+
+
+def _evaluate(args) -> str:
+    metrics = calojax.evaluate(args.reference, args.generated, args.geometry, args.out, train=args.train)
+    return f"{args.out}: {len(metrics)} metrics in metrics.json, report in index.html"
+
+
+# ---- arguments and words
+
+
+def _add_set(parser) -> None:
+    text = "another value for a field of the configuration, e.g. training.steps=100; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+def _range(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not LO:HI, two energies in MeV") from None
+
+
+def _names() -> str:
+    return ", ".join(systems.TABLE)
+
+
+def _help(entry: configuration.Entry) -> str:
+    default = f" (default {entry.default})" if entry.default else ""
+    return f"{entry.meaning}{default}".replace("%", "%%")
+
+
+def _fields(name: str) -> str:
+    """The fields of a system's configuration, a line for key and default and one for the meaning."""
+    lines = ["", f"fields of a configuration of {name}, set in the file or by --set:"]
+    for entry in configuration.describe(systems.load_config(name)):
+        lines += [f"  {entry.key}" + (f" = {entry.default}" if entry.default else f"  ({entry.type})")]
+        lines += [f"      {entry.meaning}"]
+    return "\n".join(lines) + "\n"
+
+
+def _flat(table: dict[str, Any], prefix: str = ""):
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}: {value}"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def _say_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    if issubclass(category, UserWarning):
+        print(f"calojax: warning: {message}", file=sys.stderr)
