@@ -5,7 +5,7 @@ the same order and the same capacities from the row counts alone and reads only 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,8 @@ class Batches:
     shuffle: bool = True
     process_index: int = 0
     process_count: int = 1
+    _sizes: dict[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+    _orders: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)  # the latest
 
     def __post_init__(self):
         start, stop = self.span
@@ -55,7 +57,7 @@ class Batches:
                 rule=f"each of {self.process_count} processes needs a whole number of tiles of {self.tile} rows",
                 remedy=f"use a multiple of {self.tile * self.process_count}",
             )
-        object.__setattr__(self, "_order", None)
+        object.__setattr__(self, "_sizes", {group: self._buckets(group) for group in self.shards.manifest.groups})
 
     @property
     def span(self) -> tuple[int, int]:
@@ -75,11 +77,10 @@ class Batches:
         start, stop = self.span
         if not self.shuffle:
             return np.arange(start, stop)
-        cached = self._order  # type: ignore[attr-defined]
-        if cached is None or cached[0] != epoch:
-            cached = (epoch, start + np.random.default_rng((self.seed, epoch)).permutation(stop - start))
-            object.__setattr__(self, "_order", cached)
-        return cached[1]
+        if epoch not in self._orders:
+            self._orders.clear()
+            self._orders[epoch] = start + np.random.default_rng((self.seed, epoch)).permutation(stop - start)
+        return self._orders[epoch]
 
     def at(self, position: Position) -> dict[str, np.ndarray]:
         """The batch of this process: dense fields (S, T, ...), `weight` (S, T) float32, and per ragged group
@@ -109,16 +110,20 @@ class Batches:
     def _capacity(self, group: str, rows: np.ndarray) -> int:
         counts = self.shards.counts(group)
         needed = int(counts[rows].sum(axis=1).max())
-        buckets = (self.buckets or {}).get(group) or capacities(counts, self.tile)
-        for size in buckets:
+        sizes = self._sizes[group]
+        for size in sizes:
             if size >= needed:
                 return size
         raise InputError(
             where=f"{self.shards.folder}, {group}",
             found=f"a tile of {self.tile} rows has {needed:,} elements",
-            rule=f"the largest capacity is {buckets[-1]:,}",
+            rule=f"the largest capacity is {sizes[-1]:,}",
             remedy="end the capacities with one that holds every tile",
         )
+
+    def _buckets(self, group: str) -> tuple[int, ...]:
+        given = (self.buckets or {}).get(group)
+        return given or capacities(self.shards.counts(group)[slice(*self.span)], self.tile)
 
     def _ragged(self, group: str, rows: np.ndarray, size: int) -> dict[str, np.ndarray]:
         tiles = len(rows)

@@ -5,10 +5,11 @@ limit of open files nor the resident memory depends on the number of shards.
 """
 
 import contextlib
+import math
 import mmap
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from calojax.shards.manifest import Manifest, checksum
 
 _VERIFIED = "verified"  # holds the digest of the manifest whose checksums were found right
 _TOUCHED_LIMIT = 512 << 20  # bytes possibly paged in before all mappings are dropped
+_MOST_MAPPINGS = 4096
 _TOUCHED_PER_ROW = 64 << 10  # what one page fault maps around itself on Linux
 
 
@@ -57,7 +59,8 @@ class Shards:
     def counts(self, group: str) -> np.ndarray:
         """Elements of every row of a ragged group, (rows,) int64."""
         if group not in self._counts:
-            offsets = [self._open(part, f"{group}.offsets") for part in range(len(self.manifest.parts))]
+            paths = (self._path(part, f"{group}.offsets") for part in range(len(self.manifest.parts)))
+            offsets = [np.load(path) for path in paths]  # read whole and needed no more: not worth a mapping
             self._counts[group] = np.concatenate([np.diff(o) for o in offsets])
             self._first[group] = np.concatenate([o[:-1] for o in offsets])
         return self._counts[group]
@@ -65,10 +68,13 @@ class Shards:
     def dense(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Dense field at global rows (n,), in that order: (n, ...)."""
         spec = self.manifest.fields[name]
-        out = np.empty((len(rows), *spec.shape), spec.dtype)
-        for part, at, local in self._by_part(rows):
-            out[at] = self._open(part, name)[local]
-            self._maps.touched(len(local))
+        order, bounds, local = self._by_part(rows)
+        found = np.empty((len(rows), *spec.shape), spec.dtype)
+        for part, first, last in bounds:
+            found[first:last] = self._open(part, name)[local[first:last]]
+        self._maps.touched(len(rows))
+        out = np.empty_like(found)
+        out[order] = found
         return out
 
     def ragged(self, group: str, rows: np.ndarray, starts: np.ndarray, size: int) -> dict[str, np.ndarray]:
@@ -76,15 +82,19 @@ class Shards:
 
         Element j of row i goes to place starts[i] + j; all other places are 0.
         """
-        counts = self.counts(group)[rows]
-        first = self._first[group][rows]
-        members = self.manifest.groups[group]
-        out = {name: np.zeros((size, *spec.shape), spec.dtype) for name, spec in members.items()}
-        for part, at, _ in self._by_part(rows):
-            source, target = ranges(first[at], counts[at]), ranges(starts[at], counts[at])
-            for name, array in out.items():
-                array[target] = self._open(part, f"{group}.{name}")[source]
-                self._maps.touched(len(at))
+        order, bounds, _ = self._by_part(rows)
+        counts = self.counts(group)[rows[order]]
+        source, target = ranges(self._first[group][rows[order]], counts), ranges(starts[order], counts)
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        out = {}
+        for name, spec in self.manifest.groups[group].items():
+            found = np.empty((len(source), *spec.shape), spec.dtype)
+            for part, first, last in bounds:
+                elements = slice(ends[first], ends[last])
+                found[elements] = self._open(part, f"{group}.{name}")[source[elements]]
+            self._maps.touched(len(rows))
+            out[name] = np.zeros((size, *spec.shape), spec.dtype)
+            out[name][target] = found
         return out
 
     def read(self, start: int = 0, stop: int | None = None) -> dict[str, np.ndarray]:
@@ -98,16 +108,21 @@ class Shards:
             found |= {f"{group}.{name}": array for name, array in values.items()} | {f"{group}.offsets": offsets}
         return found
 
-    def _by_part(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Part, positions in `rows`, rows within the part; sorted, so that a part is read front to back."""
+    def _by_part(self, rows: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]], np.ndarray]:
+        """Order that sorts the rows, so that a part is read front to back; (part, first, last) of the sorted rows that
+        lie in each part; the sorted rows, counted from the start of their part."""
         order = np.argsort(rows, kind="stable")
-        bounds = np.searchsorted(rows[order], self._starts)
-        for part in np.flatnonzero(np.diff(bounds)):
-            at = order[bounds[part] : bounds[part + 1]]
-            yield int(part), at, rows[at] - self._starts[part]
+        in_order = rows[order]
+        ends = np.searchsorted(in_order, self._starts)
+        parts = np.flatnonzero(np.diff(ends))
+        bounds = list(zip(parts.tolist(), ends[parts].tolist(), ends[parts + 1].tolist(), strict=True))
+        return order, bounds, in_order - np.repeat(self._starts[:-1], np.diff(ends))
 
     def _open(self, part: int, name: str) -> np.ndarray:
-        return self._maps.open(self.folder / f"{part:05d}.{name}.npy")
+        return self._maps.open(self._path(part, name))
+
+    def _path(self, part: int, name: str) -> str:
+        return f"{self.folder}/{part:05d}.{name}.npy"
 
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -121,6 +136,7 @@ class _Header:
     offset: int
     dtype: np.dtype
     shape: tuple[int, ...]
+    count: int
 
 
 class _Mappings:
@@ -128,19 +144,21 @@ class _Mappings:
 
     def __init__(self):
         self._limit = _open_limit()
-        self._maps: OrderedDict[Path, np.ndarray] = OrderedDict()
-        self._headers: dict[Path, _Header] = {}
+        self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._headers: dict[str, _Header] = {}
         self._touched = 0
         self._lock = threading.Lock()
 
-    def open(self, path: Path) -> np.ndarray:
+    def open(self, path: str) -> np.ndarray:
         with self._lock:
-            if path not in self._maps:
-                self._maps[path] = self._map(path)
+            found = self._maps.get(path)
+            if found is None:
+                found = self._maps[path] = self._map(path)
                 if len(self._maps) > self._limit:
                     self._maps.popitem(last=False)
-            self._maps.move_to_end(path)
-            return self._maps[path]
+            else:
+                self._maps.move_to_end(path)
+            return found
 
     def touched(self, rows: int) -> None:
         """Note that some rows were read; unmapping gives their pages back."""
@@ -150,43 +168,45 @@ class _Mappings:
                 self._maps.clear()
                 self._touched = 0
 
-    def _map(self, path: Path) -> np.ndarray:
+    def _map(self, path: str) -> np.ndarray:
         try:
-            with path.open("rb") as stream:
-                header = self._headers.get(path) or _read_header(stream)
-                content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            file = os.open(path, os.O_RDONLY)
+            try:
+                content = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
+            finally:
+                os.close(file)
+            header = self._headers.get(path) or _read_header(content)
         except (OSError, ValueError) as error:
             raise InputError(
-                where=str(path),
+                where=path,
                 found=f"cannot be read ({error})",
                 rule="every file of the manifest must be readable",
                 remedy="copy the folder again or run `calojax prepare` again",
             ) from error
         self._headers[path] = header
-        count = int(np.prod(header.shape))
-        if not count:
+        if not header.count:
             return np.empty(header.shape, header.dtype)
-        return np.frombuffer(content, header.dtype, count, header.offset).reshape(header.shape)
+        return np.frombuffer(content, header.dtype, header.count, header.offset).reshape(header.shape)
 
 
-def _read_header(stream) -> _Header:
+def _read_header(stream: mmap.mmap) -> _Header:
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(stream)
     if fortran and len(shape) > 1:
         raise ValueError("column order")
-    return _Header(stream.tell(), dtype, shape)
+    return _Header(stream.tell(), dtype, shape, math.prod(shape))
 
 
 def _open_limit() -> int:
-    """A quarter of the files this process may open: each mapping holds one."""
+    """Half of the files this process may open, less some for others: each mapping holds one."""
     try:
         import resource  # noqa: PLC0415  (not on Windows)
 
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     except ImportError:
-        soft = 512
-    return max(8, min(512, soft // 4)) if soft > 0 else 512
+        soft = _MOST_MAPPINGS
+    return max(8, min(_MOST_MAPPINGS, soft // 2 - 8)) if soft > 0 else _MOST_MAPPINGS
 
 
 def _check_sizes(folder: Path, manifest: Manifest) -> None:
