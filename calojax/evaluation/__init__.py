@@ -1,0 +1,49 @@
+"""The judge: how generated showers compare with a reference, each number with its error and its floor.
+
+Every metric is a function of arrays; `judge` runs them all over files or arrays and writes `metrics.json`.
+
+Letters: N showers, V voxels, L layers, A layers binned in alpha, R rings (all layers), F features, C histograms of one
+family, B bins, K blocks of showers (for errors).
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Estimate": "jackknife",
+    "FixedEnergyCorrelations": "fixed_energy",
+    "Inspection": "inspection",
+    "Metric": "schema",
+    "Metrics": "schema",
+    "Moments": "features",
+    "energy_bins": "energy",
+    "feature_names": "features",
+    "fixed_energy_correlations": "fixed_energy",
+    "frobenius_occupancy": "occupancy",
+    "hit_counts": "hits",
+    "hit_pearson": "occupancy",
+    "hit_probability": "occupancy",
+    "hits_at_energy": "hits",
+    "inspect": "inspection",
+    "judge": "judging",
+    "layer_moments": "features",
+    "load_metrics": "schema",
+    "memorisation_share": "memorisation",
+    "response": "energy_response",
+    "separation_power": "separation",
+    "shower_features": "features",
+    "verdict": "verdicts",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

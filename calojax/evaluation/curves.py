@@ -1,0 +1,147 @@
+"""Arrays behind the figures. Whatever the report draws is made here, once, and stored beside the metrics.
+
+Names: histogram.<family>.edges|layers|<sample> (counts with the outside ones), response.<sample>, hits.<sample>
+(rows: mean, error, width, error), longitudinal.<sample>, radial.<sample>, probability.<sample>, share.<sample>,
+pearson.<sample>, zoom.<sample>, example.*; samples: reference, generated, train.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from calojax.evaluation import fixed_energy, histograms, occupancy
+from calojax.evaluation.digest import Digest
+from calojax.evaluation.energy_response import MeanAndWidth
+from calojax.evaluation.inspection import Inspection
+from calojax.evaluation.jackknife import jackknife
+from calojax.evaluation.memorisation import nearest_energy
+from calojax.evaluation.occupancy import Distances
+from calojax.evaluation.patterns import Patterns
+from calojax.evaluation.sources import ROWS, Source, blocks
+
+_EXAMPLES = (0.15, 0.45, 0.7, 0.95)  # of the reference's range in ln E
+
+
+def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
+    """All one-dimensional curves and maps of every sample."""
+    reference = digests["reference"]
+    frame, geometry = reference.frame, reference.frame.geometry
+    made: dict[str, np.ndarray] = {
+        "bins.edges": frame.bins.edges,
+        "bins.fine": frame.fine.edges,
+        "geometry.n_rings": np.asarray(geometry.n_rings),
+        "geometry.n_alpha": np.asarray(geometry.n_alpha),
+        "geometry.r_edges": _padded([layer.r_edges for layer in geometry.layers]),
+        "geometry.id": np.array([layer.id for layer in geometry.layers]),
+    }
+    for name, family in frame.families.items():
+        made[f"histogram.{name}.edges"], made[f"histogram.{name}.layers"] = family.edges, family.layers
+    for sample_name, one in digests.items():
+        for name, counts in one.histograms.items():
+            made[f"histogram.{name}.{sample_name}"] = counts.sum(axis=0)
+        made[f"e_tot_in_bins.{sample_name}"] = _e_tot_in_bins(one)
+        made[f"response.{sample_name}"] = _rows(one.response(frame.fine))
+        made[f"hits.{sample_name}"] = _rows(one.hits(frame.fine))
+        made |= {f"{key}.{sample_name}": array for key, array in _profiles(one).items()}
+    independent = fixed_energy.independent_cells(
+        reference.sample.patterns, reference.sample.incident_energy, frame.bins, np.random.default_rng(0)
+    )
+    alone = fixed_energy.fixed_energy_correlations(
+        independent, reference.sample.incident_energy, geometry, frame.bins, frame.pairs
+    )
+    made |= {f"independent.{d}": value.value for d, value in alone.values.items()}
+    made["independent.hits"] = _independent_width(reference, independent)
+    return made
+
+
+def matrices(found: Distances, samples: Mapping[str, Patterns], reference: Digest) -> dict[str, np.ndarray]:
+    """Matrices of hits averaged over rings (R, R), and cell by cell in two layers at the shower maximum."""
+    geometry = reference.frame.geometry
+    peak = int(np.argmax(reference.sample.moments.energy.mean(axis=0)))
+    first = geometry.layer_offsets[peak]
+    last = geometry.layer_offsets[min(peak + 2, geometry.n_layers)]
+    last = min(last, first + 400)
+    made = {"zoom.layers": np.array([peak, min(peak + 1, geometry.n_layers - 1)])}
+    for name in ("reference", "generated"):
+        made[f"pearson.{name}"] = found.matrix[name].astype(np.float32)
+        made[f"zoom.{name}"] = occupancy.hit_pearson(samples[name], slice(first, last)).astype(np.float32)
+    return made
+
+
+def examples(sources: Mapping[str, Source], found: Mapping[str, Inspection], geometry: Any) -> dict[str, np.ndarray]:
+    """Some showers of the reference, and the generated ones of the nearest energy: energies (n,), showers (n, V)."""
+    energies = found["reference"].incident_energy
+    low, high = np.log(energies.min()), np.log(energies.max())
+    wanted = np.exp(low + (high - low) * np.array(_EXAMPLES))
+    rows = {"reference": nearest_energy(energies, wanted)}
+    rows["generated"] = nearest_energy(found["generated"].incident_energy, energies[rows["reference"]])
+    made = {}
+    for name, chosen in rows.items():
+        made[f"example.{name}.energy"] = found[name].incident_energy[chosen]
+        made[f"example.{name}.rows"] = chosen
+        showers = _pick(sources[name], geometry, chosen, name)
+        made[f"example.{name}.showers"] = np.where(showers >= geometry.threshold, showers, 0)
+    return made
+
+
+def ring_of_cell(geometry: Any) -> np.ndarray:
+    """Number (V,) of each cell's ring, rings of all layers one after another."""
+    starts = np.concatenate([[0], np.cumsum(geometry.n_rings)[:-1]])
+    return starts[geometry.layer] + geometry.ring
+
+
+def _profiles(one: Digest) -> dict[str, np.ndarray]:
+    """Mean shares of the incident energy: per layer (2, L) with errors, per ring (2, R), and hit probability (R,)."""
+    geometry, shares = one.frame.geometry, one.sample.shares
+    rings, n_rings = ring_of_cell(geometry), int(np.sum(geometry.n_rings))
+    n = np.bincount(np.arange(len(one)) % one.sample.n_blocks, minlength=one.sample.n_blocks)
+    by_ring = np.stack([np.bincount(rings, block, n_rings) for block in shares])
+    by_layer = np.stack([np.bincount(geometry.layer, block, geometry.n_layers) for block in shares])
+    mean = lambda total, count: total / max(count, 1)  # noqa: E731
+    probability = np.bincount(rings, occupancy.hit_probability(one.sample.patterns), n_rings) / np.bincount(rings)
+    return {
+        "longitudinal": np.stack(jackknife(mean, by_layer, n)),
+        "rings": np.stack(jackknife(mean, by_ring, n)),
+        "probability": probability,
+    }
+
+
+def _e_tot_in_bins(one: Digest) -> np.ndarray:
+    """Counts (n_bins, 102) of E_tot/E_inc in each of the energy bins, in the bins of the whole."""
+    place = one.frame.bins.place(one.sample.incident_energy)
+    ratio, edges = one.e_tot / one.sample.incident_energy, one.frame.families["e_tot"].edges[0]
+    return np.stack(
+        [np.bincount(histograms.place(ratio[place == b], edges), minlength=102) for b in range(one.frame.bins.n_bins)]
+    )
+
+
+def _independent_width(reference: Digest, independent: Patterns) -> np.ndarray:
+    from calojax.evaluation.hits import hits_at_energy  # noqa: PLC0415
+
+    counts, bins = independent.counts(), reference.frame.bins
+    return hits_at_energy(counts, reference.sample.incident_energy, bins).width.value
+
+
+def _rows(found: MeanAndWidth) -> np.ndarray:
+    """(4, n): mean, its error, width, its error."""
+    return np.stack([*found.mean, *found.width])
+
+
+def _padded(rows: list) -> np.ndarray:
+    """Rows of different lengths in one array, nan behind their ends."""
+    out = np.full((len(rows), max(len(row) for row in rows)), np.nan)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row
+    return out
+
+
+def _pick(source: Source, geometry: Any, rows: np.ndarray, name: str) -> np.ndarray:
+    """Showers (n, V) float32 of the given rows (n,) of a source."""
+    picked = np.zeros((len(rows), geometry.n_cells), np.float32)
+    first = 0
+    for block in blocks(source, geometry, name=name, rows=ROWS):
+        here = np.flatnonzero((rows >= first) & (rows < first + len(block.showers)))
+        picked[here] = np.nan_to_num(block.showers[rows[here] - first])
+        first += len(block.showers)
+    return picked

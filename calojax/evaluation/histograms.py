@@ -1,0 +1,102 @@
+"""The protocol's histograms: which values, which bins, counts per block of showers.
+
+Bins of the CaloChallenge (code/evaluate_plotting_helper.py). Logarithmic bins go from the threshold to the largest
+value of the reference; differs from the source in that this largest value is always inside (there, rounding decides).
+For geometries outside the challenge the bins of dataset 2 are scaled with the radius of the detector.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from calojax.evaluation import features
+from calojax.evaluation.features import Moments
+from calojax.evaluation.jackknife import BLOCKS
+
+FAMILIES = ("e_tot", "e_layer", "ec_eta", "ec_phi", "width_eta", "width_phi", "ec_r", "width_r", "sparsity")
+UNITS = {"e_tot": "", "e_layer": "MeV", "sparsity": "", "voxel": "MeV"}  # all others mm
+_RADIUS = 41.85  # mm, dataset 2
+_DS2 = (30.0, 30.0, 42.0, 20.0)  # upper ends in mm: |EC_eta|, width_eta, EC_r, width_r; dataset 3 has the same
+_DS1 = ((100.0, 100.0, 500.0, 500.0), (500.0, 400.0, 1500.0, 1500.0))  # layers 0 to 3; ids 12 and above
+
+
+@dataclass(frozen=True)
+class Family:
+    """C histograms of one kind: layers (C,) positions (-1: whole shower), edges (C, B + 1)."""
+
+    name: str
+    layers: np.ndarray
+    edges: np.ndarray
+    unit: str
+    logarithmic: bool = False
+
+
+def families(moments: Moments, geometry: Any) -> dict[str, Family]:
+    """The nine feature families with the bins that follow from the reference's moments."""
+    every, binned = np.arange(geometry.n_layers), features.alpha_layers(geometry)
+    made = {"e_tot": Family("e_tot", np.array([-1]), np.linspace(0.5, 1.5, 101)[None], "")}
+    top = moments.energy.max(axis=0, initial=0.0)
+    edges = np.stack([log_edges(geometry.threshold, value, 39) for value in top])
+    made["e_layer"] = Family("e_layer", every, edges, "MeV", logarithmic=True)
+    sizes = np.array([_sizes(geometry, position) for position in every])
+    for column, names, layers, low in (
+        (0, ("ec_eta", "ec_phi"), binned, -1.0),
+        (1, ("width_eta", "width_phi"), binned, 0.0),
+        (2, ("ec_r",), every, 0.0),
+        (3, ("width_r",), every, 0.0),
+    ):
+        for name in names:
+            edges = np.stack([np.linspace(low * size, size, 101) for size in sizes[layers, column]] or [np.empty(101)])
+            made[name] = Family(name, layers, edges[: len(layers)], "mm")
+    made["sparsity"] = Family("sparsity", every, np.tile(np.linspace(0, 1, 21), (len(every), 1)), "")
+    return {name: made[name] for name in FAMILIES}
+
+
+def values(family: str, moments: Moments, incident_energy: np.ndarray, layers: np.ndarray) -> np.ndarray:
+    """What a family histograms: (N, C) float64."""
+    if family == "e_tot":
+        return (moments.energy.sum(axis=1) / incident_energy)[:, None]
+    return getattr(moments, "energy" if family == "e_layer" else family)[:, layers]
+
+
+def counts(values: np.ndarray, edges: np.ndarray, n_blocks: int = BLOCKS) -> np.ndarray:
+    """Histograms per block of showers: values (N, C), edges (C, B + 1) -> (K, C, B + 2) int64.
+
+    The first and last count are what lies below and above the range; the last bin contains its upper edge.
+    """
+    n_rows, n_columns = values.shape
+    n_bins = edges.shape[1] - 1
+    block = np.arange(n_rows) % n_blocks * (n_bins + 2)
+    result = np.zeros((n_blocks, n_columns, n_bins + 2), np.int64)
+    for column in range(n_columns):
+        bins = place(values[:, column], edges[column])
+        flat = np.bincount(block + bins, minlength=n_blocks * (n_bins + 2))
+        result[:, column] = flat.reshape(n_blocks, n_bins + 2)
+    return result
+
+
+def place(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Bin of each value: 0 below the range, 1..B inside, B + 1 above (or nan)."""
+    bins = np.searchsorted(edges, values, side="right")
+    return np.where(values == edges[-1], len(edges) - 1, bins)
+
+
+def log_edges(low: float, high: float, n_bins: int) -> np.ndarray:
+    """n_bins + 1 edges, equal in log10, from the threshold to the largest value of the reference.
+
+    Without a threshold they span six decades; without a value above it, one.
+    """
+    low = low if low > 0 else max(high * 1e-6, 1e-12)
+    high = high if high > low else 10 * low
+    edges = np.logspace(np.log10(low), np.log10(high), n_bins + 1)
+    edges[0], edges[-1] = min(edges[0], features.cut(low)), max(edges[-1], high)
+    return edges
+
+
+def _sizes(geometry: Any, position: int) -> tuple[float, ...]:
+    """Upper ends of |EC_eta|, width_eta, EC_r and width_r of one layer, mm."""
+    if geometry.name in ("ds1-photons", "ds1-pions"):
+        return _DS1[geometry.layers[position].id >= 12]
+    scale = max(float(layer.r_edges[-1]) for layer in geometry.layers) / _RADIUS
+    return tuple(scale * size for size in _DS2)

@@ -1,0 +1,82 @@
+"""Before any metric: what is in a set of showers, and what is wrong with it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from calojax.evaluation.sources import Source, blocks
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One pass over a set: counts of showers with each defect, incident energies (N,) MeV, largest voxel in MeV."""
+
+    incident_energy: np.ndarray
+    maximum: float
+    n_not_finite: int
+    n_negative: int
+    n_duplicate: int
+    n_empty: int
+
+    def __len__(self) -> int:
+        return len(self.incident_energy)
+
+
+def inspect(source: Source, geometry: Any, *, name: str = "showers", advance: Any = None) -> Inspection:
+    """Inspection of a file or of (incident_energy, showers). advance(n): called after every block of n showers."""
+    energies, seen, maximum = [], set(), 0.0
+    not_finite = negative = duplicate = empty = 0
+    for block in blocks(source, geometry, name=name):
+        energies.append(block.incident_energy)
+        finite = np.isfinite(block.showers).all(axis=1)
+        low, high = block.showers.min(axis=1), block.showers.max(axis=1)
+        not_finite += int((~finite).sum())
+        negative += int((low < 0).sum())
+        blank = high <= 0
+        empty += int(blank.sum())
+        maximum = max(maximum, float(high[finite].max(initial=0.0)))
+        for shower in block.showers[~blank]:
+            size = len(seen)
+            seen.add(hash(shower.tobytes()))
+            duplicate += len(seen) == size
+        if advance is not None:
+            advance(len(block.showers))
+    return Inspection(np.concatenate(energies), maximum, not_finite, negative, duplicate, empty)
+
+
+def complaints(found: Inspection, name: str) -> list[str]:
+    """One sentence for each defect of a set called `name`."""
+    n = len(found)
+    said = {
+        "have values that are not finite and are left out": found.n_not_finite,
+        "have negative voxels, which count as empty": found.n_negative,
+        "are copies of earlier ones": found.n_duplicate,
+        "have no energy at all": found.n_empty,
+    }
+    return [f"{count} of {n} {name} showers {what}" for what, count in said.items() if count]
+
+
+def spectrum_complaint(reference: np.ndarray, generated: np.ndarray) -> str | None:
+    """A sentence if incident energies (N,) and (M,) differ: two-sample Kolmogorov-Smirnov test at 0.1 %.
+
+    Asymptotic p-value; conservative for discrete energies.
+    """
+    distance, p_value = kolmogorov_smirnov(reference, generated)
+    if p_value > 1e-3:
+        return None
+    return (
+        f"the incident energies differ (Kolmogorov-Smirnov distance {distance:.3f}, p = {p_value:.1e}): every metric "
+        "that is not at fixed energy compares two spectra as well as two detectors"
+    )
+
+
+def kolmogorov_smirnov(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Largest distance of the two distribution functions, and its asymptotic p-value."""
+    from scipy.special import kolmogorov  # noqa: PLC0415
+
+    x, y = np.sort(x), np.sort(y)
+    points = np.concatenate([x, y])
+    below = [np.searchsorted(sample, points, side="right") / len(sample) for sample in (x, y)]
+    distance = float(np.abs(below[0] - below[1]).max())
+    return distance, float(kolmogorov(distance * np.sqrt(len(x) * len(y) / (len(x) + len(y)))))

@@ -1,0 +1,40 @@
+"""Statistical errors: leave one block of showers out, look how the statistic moves.
+
+    error^2 = (K - 1)/K sum_b (f_b - mean f)^2,   f_b = f(sums over all blocks but b)
+
+Every statistic of the judge is a function of sums over showers; the sums are held per block (K, ...), so that one
+formula gives the error of all of them. Shower i belongs to block i mod K. With two samples, block b is left out of
+both: the samples are independent, so their variances add.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+BLOCKS = 20
+
+
+class Estimate(NamedTuple):
+    """A statistic and its standard error, of one shape; error is nan where it cannot be known."""
+
+    value: np.ndarray
+    error: np.ndarray
+
+
+def jackknife(statistic: Callable[..., np.ndarray], *sums: np.ndarray) -> Estimate:
+    """statistic(*totals) -> (...) evaluated on sums (K, ...) over all blocks, with its error."""
+    totals = [s.sum(axis=0) for s in sums]
+    value = np.asarray(statistic(*totals), np.float64)
+    n_blocks = len(sums[0])
+    left_out = [statistic(*(t - s[b] for t, s in zip(totals, sums, strict=True))) for b in range(n_blocks)]
+    spread = np.var(np.asarray(left_out, np.float64), axis=0)  # mean over blocks: (K - 1)/K sum = (K - 1) var
+    return Estimate(value, np.sqrt((n_blocks - 1) * spread))
+
+
+def block_sums(values: np.ndarray, n_blocks: int = BLOCKS) -> np.ndarray:
+    """Sums of values (N, ...) over the showers of each block: (K, ...) float64."""
+    sums = np.zeros((n_blocks, *values.shape[1:]))
+    for b in range(n_blocks):
+        sums[b] = values[b::n_blocks].sum(axis=0, dtype=np.float64)
+    return sums

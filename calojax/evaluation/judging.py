@@ -1,0 +1,189 @@
+"""The judge: every metric of a generator against a reference, with errors and floors.
+
+Order: inspect (nothing is computed of showers that make no sense), one pass over each set, then metrics. The floor of
+a metric is its value for real showers in place of the generated ones: as many training showers as there are generated
+ones, or, without a training file, one half of the reference against the other. Distances at their floor go with
+1/N + 1/M (its root for a Frobenius distance); where the floor was made with other numbers of showers than the value,
+`floor_at_counts` is the floor brought to the value's.
+"""
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calojax.evaluation import curves, digest, histograms, inspection, memorisation, occupancy, sample, sparse
+from calojax.evaluation.digest import Digest
+from calojax.evaluation.inspection import Inspection
+from calojax.evaluation.measures import Measured, measures
+from calojax.evaluation.patterns import Patterns
+from calojax.evaluation.schema import Metric, Metrics, metric
+from calojax.evaluation.sources import Source, label
+from calojax.progress import Progress
+
+Sources = Mapping[str, Source]
+
+_MATRIX_ROWS, _MATRIX_WORK = 10_000, 4.2e12  # showers, and showers x cells^2, that the hit matrix is made of at most
+_UNITS_PER_TILE = 250  # a tile of the hit matrix takes about as long as reading this many showers
+
+
+def judge(
+    reference: Source,
+    generated: Source,
+    geometry: Any,
+    out: Path | str | None = None,
+    train: Source | None = None,
+    quick: bool = True,
+    progress: bool = True,
+) -> Metrics:
+    """Compare generated showers with a reference.
+
+    reference, generated, train: a CaloChallenge file, or (incident_energy (N,), showers (N, V)) in MeV.
+    geometry: a Cylinder, or what `geometry.load` takes. train: the showers the generator was trained on; gives fair
+    floors and the share of memorised showers. out: a folder for metrics.json and curves.npz. quick: no classifiers;
+    the only level so far. Raises InputError for what cannot be compared, before anything is written.
+    """
+    from calojax import geometry as geometries  # noqa: PLC0415
+
+    geometry = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
+    sources: dict[str, Source] = {"reference": reference, "generated": generated}
+    if train is not None:
+        sources["train"] = train
+    found = {name: inspection.inspect(source, geometry, name=name) for name, source in sources.items()}
+    sizes = {name: len(one) for name, one in found.items()}
+    sizes["train"] = min(sizes.get("train", 0), sizes["generated"])
+    work = sum(sizes.values()) + occupancy.n_tiles(geometry.n_cells) * _UNITS_PER_TILE
+    with Progress(
+        work + (2 * memorisation.n_compared(sizes["reference"]) if train is not None else 0), "judge", enabled=progress
+    ) as bar:
+        digests = _collect(sources, found, sizes, geometry, bar)
+        floor = (digests["reference"], digests["train"]) if train is not None else _halves(digests["reference"])
+        n = (len(digests["reference"]), len(digests["generated"]))
+        n_floor = (len(floor[0]), len(floor[1]))
+        metrics = _with_floor(measures(digests["reference"], digests["generated"]), measures(*floor), n, n_floor)
+        matrix_metric, matrices = _occupancy(digests, floor, n, bar)
+        metrics["frobenius.occupancy"] = matrix_metric
+        metrics["memorisation.share"] = _memorisation(sources, geometry, n, bar)
+    result = Metrics(
+        _inputs(sources, digests, floor, geometry, quick),
+        metrics,
+        tuple(_warnings(found, digests, train is not None)),
+        curves.curves(digests) | matrices | curves.examples(sources, found, geometry),
+    )
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def _collect(
+    sources: Sources, found: Mapping[str, Inspection], sizes: Mapping[str, int], geometry: Any, bar: Progress
+) -> dict[str, Digest]:
+    """One pass over each set, in the frame of the reference."""
+    edges = histograms.log_edges(geometry.threshold, found["reference"].maximum, 49)
+    samples = {
+        name: sample.collect(source, geometry, edges, name=name, stop=sizes[name], advance=bar.advance)
+        for name, source in sources.items()
+    }
+    frame = digest.frame(samples["reference"], edges, geometry)
+    return {name: Digest(frame, one) for name, one in samples.items()}
+
+
+def _halves(reference: Digest) -> tuple[Digest, Digest]:
+    """The reference's even and odd showers, in the same frame."""
+    return Digest(reference.frame, reference.sample.half(0)), Digest(reference.frame, reference.sample.half(1))
+
+
+def _with_floor(
+    value: dict[str, Measured], floor: dict[str, Measured], n: tuple[int, int], n_floor: tuple[int, int]
+) -> dict[str, Metric]:
+    """Each measure as a metric with its floor and the floor's error."""
+    metrics, scale = {}, _floor_scale(n, n_floor)
+    for name, one in value.items():
+        more = one.more | {"floor_error": floor[name].error}
+        if "reference" in one.more:
+            more["floor_reference"] = floor[name].more["reference"]
+        elif scale != 1:
+            more["floor_at_counts"] = scale * floor[name].value
+        metrics[name] = metric(one.value, one.error, floor[name].value, n, one.reason, **more)
+    return metrics
+
+
+def _floor_scale(n: tuple[int, int], n_floor: tuple[int, int]) -> float:
+    """What a squared distance at its floor changes by when it is made with n instead of n_floor showers."""
+    return (1 / n[0] + 1 / n[1]) / (1 / n_floor[0] + 1 / n_floor[1])
+
+
+def _occupancy(
+    digests: Mapping[str, Digest], floor: tuple[Digest, Digest], n: tuple[int, int], bar: Progress
+) -> tuple[Metric, dict[str, np.ndarray]]:
+    """frobenius.occupancy, and the matrices that the report shows."""
+    geometry = digests["reference"].frame.geometry
+    rows = min(_MATRIX_ROWS, max(200, int(_MATRIX_WORK / geometry.n_cells**2)))
+    samples: dict[str, Patterns] = {name: one.sample.patterns[:rows] for name, one in digests.items()}
+    if "train" not in digests:
+        samples |= {f"half{i}": one.sample.patterns[: rows // 2] for i, one in enumerate(floor)}
+    pairs = [("reference", "generated"), ("reference", "train") if "train" in digests else ("half0", "half1")]
+    result = occupancy.distances(
+        samples, pairs, curves.ring_of_cell(geometry), advance=lambda tiles: bar.advance(tiles * _UNITS_PER_TILE)
+    )
+    (value, error), (floor_value, floor_error) = result.distance
+    more = {"floor_error": floor_error, "rows": rows}
+    more |= {f"constant_cells_{name}": result.n_constant[name] for name in ("reference", "generated")}
+    matrices = curves.matrices(result, samples, digests["reference"])
+    used = (len(samples["reference"]), len(samples["generated"]))
+    scale = _floor_scale(used, (len(samples[pairs[1][0]]), len(samples[pairs[1][1]])))
+    if scale != 1:
+        more["floor_at_counts"] = np.sqrt(scale) * floor_value
+    return metric(value, error, floor_value, used, **more), matrices
+
+
+def _memorisation(sources: Sources, geometry: Any, n: tuple[int, int], bar: Progress) -> Metric:
+    """memorisation.share; its floor, 0.5, holds by construction."""
+    if "train" not in sources:
+        return metric(None, None, 0.5, n, "needs the training showers")
+    sets = {name: sparse.read(source, geometry, name=name) for name, source in sources.items()}
+    found = memorisation.share(sets["reference"], sets["generated"], sets["train"], bar.advance)
+    return metric(
+        found.share,
+        found.error,
+        0.5,
+        (found.n_reference, found.n_generated),
+        distance_generated=found.distance_generated,
+        distance_reference=found.distance_reference,
+        n_train=len(sets["train"]),
+    )
+
+
+def _inputs(
+    sources: Sources, digests: Mapping[str, Digest], floor: tuple[Digest, Digest], geometry: Any, quick: bool
+) -> dict[str, Any]:
+    """What was compared, so that a number can be traced."""
+    from calojax import __version__  # noqa: PLC0415
+
+    kind = "training showers against the reference" if "train" in digests else "halves of the reference"
+    n_floor = {"n_reference": len(floor[0]), "n_generated": len(floor[1])}
+    return {name: {"source": label(source), "showers": len(digests[name])} for name, source in sources.items()} | {
+        "geometry": {"name": geometry.name, "digest": geometry.digest, "threshold": geometry.threshold},
+        "floor": {"kind": kind, **n_floor},
+        "level": "quick" if quick else "default",
+        "versions": {"calojax": __version__, "numpy": np.__version__, "python": platform.python_version()},
+    }
+
+
+def _warnings(found: Mapping[str, Inspection], digests: Mapping[str, Digest], has_train: bool) -> list[str]:
+    """Sentences on what a reader has to know before the numbers."""
+    said = [sentence for name in found if name != "train" for sentence in inspection.complaints(found[name], name)]
+    energies = {name: one.incident_energy for name, one in found.items()}
+    spectrum = inspection.spectrum_complaint(energies["reference"], energies["generated"])
+    outside = int(np.sum(digests["reference"].frame.bins.place(energies["generated"]) < 0))
+    said += [spectrum] if spectrum else []
+    if outside > 0.005 * len(found["generated"]):
+        said.append(f"{outside} generated showers have incident energies outside the reference's range")
+    n = {name: len(one) for name, one in digests.items()}
+    if min(n["reference"], n["generated"]) < 1000:
+        said.append(f"{n['reference']} against {n['generated']} showers: small differences cannot be seen")
+    if has_train and n["train"] < n["generated"]:
+        said.append(f"floors are made with {n['train']} training showers for {n['generated']} generated ones")
+    return said

@@ -1,0 +1,77 @@
+"""Every comparison of two digested samples, by its stable name."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from calojax.evaluation.digest import Digest
+from calojax.evaluation.jackknife import Estimate, jackknife
+from calojax.evaluation.separation import separation_of_counts
+
+
+class Measured(NamedTuple):
+    """value and error of the second sample against the first; reason: why it would be nan; more: further numbers."""
+
+    value: float
+    error: float
+    reason: str
+    more: dict[str, float]
+
+
+def measures(reference: Digest, other: Digest) -> dict[str, Measured]:
+    """Separation powers, response, hits and hit correlations of `other` against `reference`."""
+    return separations(reference, other) | quantities(reference, other)
+
+
+def separations(reference: Digest, other: Digest) -> dict[str, Measured]:
+    """separation.<family>[.<layer>|.mean|.max] of every family of the frame."""
+    enough = min(len(reference), len(other)) >= 2 * reference.sample.n_blocks
+    found = {}
+    for name, family in reference.frame.families.items():
+        a, b = reference.histograms[name], other.histograms[name]
+        value, error = jackknife(_with_mean_and_max, a[..., 1:-1], b[..., 1:-1])
+        error = error if enough else np.full_like(error, np.nan)
+        outside = [_outside(counts) for counts in (a, b)]
+        reason = "no entries inside the range in either sample"
+        for column, layer in enumerate(family.layers):
+            more = {"outside_reference": outside[0][column], "outside_generated": outside[1][column]}
+            key = f"separation.{name}" + (f".{layer}" if layer >= 0 else "")
+            found[key] = Measured(value[column], error[column], reason, more)
+        if family.layers[:1].tolist() != [-1]:
+            found[f"separation.{name}.mean"] = Measured(value[-2], error[-2], reason, {})
+            found[f"separation.{name}.max"] = Measured(value[-1], error[-1], reason, {})
+    return found
+
+
+def quantities(reference: Digest, other: Digest) -> dict[str, Measured]:
+    """response.<bin>.mean|width, hits.<bin>.mean|width, correlation.hits.<direction>.<bin>: values of `other`."""
+    bins = reference.frame.bins
+    ours, theirs = other.correlations, reference.correlations
+    pairs: dict[str, tuple[Estimate, Estimate]] = {}
+    for name in ("response", "hits"):
+        a, b = getattr(reference, name)(bins), getattr(other, name)(bins)
+        pairs |= {f"{name}.{{}}.mean": (a.mean, b.mean), f"{name}.{{}}.width": (a.width, b.width)}
+    pairs |= {f"correlation.hits.{d}.{{}}": (theirs.values[d], ours.values[d]) for d in ours.values}
+    found = {}
+    for key, (a, b) in pairs.items():
+        correlation = key.startswith("correlation")
+        reason = "no pairs of cells vary enough, or too few showers" if correlation else "too few showers in this bin"
+        for i in range(bins.n_bins):
+            more = {"reference": a.value[i], "reference_error": a.error[i]}
+            more |= {"energy_low": bins.edges[i], "energy_high": bins.edges[i + 1]}
+            found[key.format(i)] = Measured(b.value[i], b.error[i], reason, more)
+    return found
+
+
+def _with_mean_and_max(reference: np.ndarray, generated: np.ndarray) -> np.ndarray:
+    """S of each of C histograms (C, B), then their mean and their largest: (C + 2,); empty ones are left out."""
+    value = separation_of_counts(reference, generated)
+    known = value[np.isfinite(value)]
+    summary = [known.mean(), known.max()] if len(known) else [np.nan, np.nan]
+    return np.concatenate([value, summary])
+
+
+def _outside(counts: np.ndarray) -> np.ndarray:
+    """Share of the entries outside the range, per histogram of (K, C, B + 2)."""
+    total = counts.sum(axis=0)
+    return (total[:, 0] + total[:, -1]) / np.maximum(total.sum(axis=1), 1)

@@ -1,0 +1,142 @@
+"""metrics.json: what the judge found, in a versioned layout that programs can rely on.
+
+    {"schema": "calojax.metrics/1", "inputs": {...}, "warnings": [...],
+     "metrics": {"separation.e_tot": {"value", "error", "floor", "n_reference", "n_generated", ...}, ...}}
+
+A number that cannot be computed is null, with a `reason`; nan and infinity never occur. Metrics that are a quantity of
+the generated showers rather than a distance (response, hits, correlation) carry `reference` and `reference_error`.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calojax.errors import InputError
+
+SCHEMA = "calojax.metrics/1"
+FILE, CURVES = "metrics.json", "curves.npz"
+_REQUIRED = ("value", "error", "floor", "n_reference", "n_generated")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number: value, standard error and floor (None: cannot be computed, see reason), and what else was found.
+
+    floor: the same quantity for real showers in place of the generated ones.
+    more: further numbers, among them floor_error; reference, reference_error (quantities); outside_reference and
+    outside_generated (shares of the entries outside the histogram's range).
+    """
+
+    value: float | None
+    error: float | None
+    floor: float | None
+    n_reference: int
+    n_generated: int
+    reason: str | None = None
+    more: Mapping[str, float | None] = field(default_factory=dict)
+
+    def to_table(self) -> dict[str, Any]:
+        """The metric as a JSON object."""
+        table = {name: getattr(self, name) for name in _REQUIRED} | dict(self.more)
+        return table | ({"reason": self.reason} if self.reason else {})
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """All the judge found. `metrics["frobenius.occupancy"].value`; `"name" in metrics`; iterating gives names.
+
+    inputs: what was compared; warnings: sentences; curves: arrays that the figures show, by name.
+    """
+
+    inputs: Mapping[str, Any]
+    metrics: Mapping[str, Metric]
+    warnings: tuple[str, ...] = ()
+    curves: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Metric:
+        return self.metrics[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.metrics
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.metrics)
+
+    def __len__(self) -> int:
+        return len(self.metrics)
+
+    def to_table(self) -> dict[str, Any]:
+        """The content of metrics.json."""
+        metrics = {name: metric.to_table() for name, metric in self.metrics.items()}
+        return {"schema": SCHEMA, "inputs": dict(self.inputs), "warnings": list(self.warnings), "metrics": metrics}
+
+    def save(self, out: Path | str) -> Path:
+        """Write metrics.json (last, under a temporary name first) and curves.npz into the folder `out`."""
+        out = Path(out)
+        out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.to_table(), indent=1, allow_nan=False)
+        arrays: dict[str, Any] = dict(self.curves)
+        np.savez_compressed(out / f".{CURVES}", **arrays)
+        os.replace(out / f".{CURVES}", out / CURVES)
+        (out / f".{FILE}").write_text(text)
+        os.replace(out / f".{FILE}", out / FILE)
+        return out / FILE
+
+
+def metric(value: Any, error: Any, floor: Any, n: tuple[int, int], reason: str = "", **more: Any) -> Metric:
+    """A Metric of numbers that may be nan: nan becomes None, and then `reason` is kept."""
+    numbers = {name: number(x) for name, x in more.items()}
+    missing = number(value) is None
+    reason = (reason or "not enough showers") if missing else ""
+    return Metric(number(value), number(error), number(floor), *n, reason=reason or None, more=numbers)
+
+
+def number(x: Any) -> float | None:
+    """A finite Python float, or None."""
+    return float(x) if x is not None and math.isfinite(float(x)) else None
+
+
+def load_metrics(path: Path | str) -> Metrics:
+    """Metrics of a folder written by the judge, or of a metrics.json alone (then without curves)."""
+    path = Path(path)
+    path = path / FILE if path.is_dir() else path
+    try:
+        table = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise _refuse(path, "there is no such file", "a judged folder holds metrics.json") from None
+    except json.JSONDecodeError as error:
+        raise _refuse(path, f"not JSON ({error})", "metrics.json is a JSON object") from None
+    validate(table, str(path))
+    metrics = {}
+    for name, entry in table["metrics"].items():
+        rest = {k: v for k, v in entry.items() if k not in _REQUIRED and k != "reason"}
+        metrics[name] = Metric(**{k: entry[k] for k in _REQUIRED}, reason=entry.get("reason"), more=rest)
+    curves = path.with_name(CURVES)
+    arrays = dict(np.load(curves)) if curves.exists() else {}
+    return Metrics(table["inputs"], metrics, tuple(table.get("warnings", ())), arrays)
+
+
+def validate(table: Any, where: str = FILE) -> None:
+    """Raise InputError if a parsed metrics.json is not of this layout."""
+    if not isinstance(table, dict) or table.get("schema") != SCHEMA:
+        found = table.get("schema") if isinstance(table, dict) else type(table).__name__
+        raise _refuse(where, f"the schema is {found!r}", f"this version reads {SCHEMA!r}")
+    for key in ("inputs", "metrics"):
+        if not isinstance(table.get(key), dict):
+            raise _refuse(where, f"{key!r} is missing", f"{SCHEMA} has 'inputs' and 'metrics'")
+    for name, entry in table["metrics"].items():
+        missing = [key for key in _REQUIRED if key not in entry]
+        if missing:
+            raise _refuse(f"{where}, {name}", f"{missing[0]!r} is missing", f"every metric has {', '.join(_REQUIRED)}")
+        if entry["value"] is None and not entry.get("reason"):
+            raise _refuse(f"{where}, {name}", "the value is null without a reason", "what cannot be computed says why")
+
+
+def _refuse(where: Any, found: str, rule: str) -> InputError:
+    return InputError(where=str(where), found=found, rule=rule, remedy="judge again with `calojax evaluate`")

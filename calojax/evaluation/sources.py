@@ -1,0 +1,70 @@
+"""Where the judge takes showers from: a file in the CaloChallenge layout, or two arrays."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from calojax.errors import InputError
+
+ROWS = 1024
+
+
+class Block(NamedTuple):
+    """Consecutive showers: incident_energy (n,) float64 MeV, showers (n, V) float MeV."""
+
+    incident_energy: np.ndarray
+    showers: np.ndarray
+
+
+Source = Path | str | tuple[np.ndarray, np.ndarray]  # a file, or (incident_energy (N,), showers (N, V)) in MeV
+
+
+def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS) -> Iterator[Block]:
+    """Showers of a source in order, at most `rows` at a time.
+
+    name: what the source is called in an error. Raises InputError for what cannot be showers of this geometry.
+    """
+    if isinstance(source, (str, Path)):
+        from calojax.files import calochallenge  # noqa: PLC0415  (h5py)
+
+        for energies, showers in calochallenge.stream(Path(source), geometry, rows=rows):
+            yield Block(np.asarray(energies, np.float64).reshape(-1), showers)
+        return
+    energies, showers = (np.asarray(array) for array in source)
+    energies = energies.astype(np.float64).reshape(-1)
+    _check(energies, showers, geometry, name)
+    for first in range(0, len(showers), rows):
+        yield Block(energies[first : first + rows], showers[first : first + rows])
+
+
+def label(source: Source) -> str:
+    """The name of the file, or that it is arrays."""
+    return Path(source).name if isinstance(source, (str, Path)) else "arrays"
+
+
+def _check(energies: np.ndarray, showers: np.ndarray, geometry: Any, name: str) -> None:
+    if showers.ndim != 2 or showers.shape[1] != geometry.n_cells:
+        raise InputError(
+            where=f"{name}, showers",
+            found=f"the array has shape {showers.shape}",
+            rule=f"{geometry.name} has {geometry.n_cells} cells",
+            remedy="give showers (N, cells) of this geometry, or another geometry",
+        )
+    if len(energies) != len(showers) or len(showers) == 0:
+        raise InputError(
+            where=f"{name}, incident energies",
+            found=f"{len(energies)} energies for {len(showers)} showers",
+            rule="every shower needs one, and at least one shower is needed",
+            remedy="give the incident energies in the order of the showers",
+        )
+    bad = ~(np.isfinite(energies) & (energies > 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            where=f"{name}, incident energies, row {row}",
+            found=f"the energy is {energies[row]}",
+            rule="incident energies are finite and positive, in MeV",
+            remedy="remove these showers",
+        )
