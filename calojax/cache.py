@@ -1,26 +1,36 @@
-"""The user's cache folder: shards that training prepared on its way, and functions that JAX compiled."""
+"""The user's cache folder: prepared shards, compiled functions. Everything in it can be deleted at any time."""
 
+import hashlib
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 
 def folder() -> Path:
-    """`calojax` in $XDG_CACHE_HOME, by default in ~/.cache; it may not exist yet."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "calojax"
+    """`$XDG_CACHE_HOME/calojax`, by default `~/.cache/calojax`; it need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "calojax"
+
+
+def digest(files: Iterable[Path], *words: str) -> str:
+    """Names what was made from the content of these files, in this order, in a way that the words tell apart."""
+    parts = list(words)
+    for path in files:
+        with path.open("rb") as stream:
+            parts.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
 def keep_compiled() -> None:
-    """Let JAX keep what it compiles between processes, one folder per machine.
+    """Let JAX keep what it compiles for the next process, one folder per kind of CPU, unless it is told where already.
 
-    Does nothing if the user has chosen a folder already, or if ours cannot be written: then every start compiles.
+    Without a writable cache folder nothing happens: the cache saves time, no result depends on it.
     """
-    import jax  # noqa: PLC0415  (slow, and only for commands that compute)
+    import jax  # noqa: PLC0415  (a second)
 
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.jax_compilation_cache_dir:
         return
-    place = folder() / "compiled" / (platform.node() or "machine")
+    place = folder() / f"compiled-{_cpu()}"
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -28,6 +38,15 @@ def keep_compiled() -> None:
     if not os.access(place, os.W_OK):
         return
     jax.config.update("jax_compilation_cache_dir", str(place))
-    # the defaults keep only what took longer than a second; most of a start is many small compilations
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _cpu() -> str:
+    """A name for the instruction set that compiled code is bound to."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        kind = next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+    except OSError:
+        kind = platform.platform() + platform.processor()
+    return hashlib.sha256(kind.encode()).hexdigest()[:8]

@@ -1,0 +1,119 @@
+"""The demonstration: a system trained for a few minutes on the sample, judged against showers it never saw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from calojax import data as shipped
+from calojax.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_REPEATS = 5  # generated showers for every held-out one
+_LAYER_SHARE = 0.01  # of the energy, above which a layer's mean is checked
+
+
+class Check(NamedTuple):
+    """A mean of the held-out showers, the same of the generated ones, and how far apart they may be, as a share."""
+
+    name: str
+    held_out: float
+    generated: float
+    allowed: float
+
+    @property
+    def difference(self) -> float:
+        """Relative to the held-out showers."""
+        return self.generated / self.held_out - 1
+
+    @property
+    def holds(self) -> bool:
+        return abs(self.difference) <= self.allowed
+
+
+class Demo(NamedTuple):
+    """The folder, the report's page, and what was checked."""
+
+    folder: Path
+    report: Path
+    checks: tuple[Check, ...]
+
+    def text(self) -> str:
+        """A table of the checks, a sentence on whether all hold, and where the report is."""
+        lines = [f"{'mean of':<34} {'held out':>10} {'generated':>10} {'difference':>11} {'allowed':>8}"]
+        for check in self.checks:
+            lines.append(
+                f"{check.name:<34} {check.held_out:>10.4g} {check.generated:>10.4g} {check.difference:>+11.1%} "
+                f"{check.allowed:>8.0%}  {'holds' if check.holds else 'does not hold'}"
+            )
+        missed = sum(not check.holds for check in self.checks)
+        said = "The generated showers look like showers: all of these hold."
+        if missed:
+            said = f"{missed} of {len(self.checks)} do not hold: the generated showers do not look like showers yet."
+        return "\n".join([*lines, "", said, f"Report: {self.report}"])
+
+
+def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), progress: bool = True) -> Demo:
+    """Train, generate, judge and report in the new folder; InputError if it exists or the system has no sample."""
+    experiment, sample = shipped.experiment(system), shipped.sample(system)
+    if folder.exists():
+        raise InputError(
+            where=str(folder),
+            found="exists already",
+            rule="no demonstration is overwritten",
+            remedy="remove it or give another --out",
+        )
+    import numpy as np  # noqa: PLC0415
+
+    from calojax import geometry, verbs  # noqa: PLC0415
+    from calojax.files import calochallenge  # noqa: PLC0415
+
+    run = folder / "run"
+    verbs.train(experiment, "sample", run, settings=settings, progress=progress)
+    loaded = verbs.load(run)
+    cylinder = geometry.from_json(loaded.manifest.geometry)
+    first_held_out = int(calochallenge.summary(sample).attributes["train_events"])
+    training = calochallenge.read(sample, cylinder, slice(0, first_held_out))
+    held_out = calochallenge.read(sample, cylinder, slice(first_held_out, None))
+    energies = np.tile(held_out.incident_energy, _REPEATS)
+    generated = verbs.generate(loaded, energies, out=folder / "generated.hdf5", progress=progress)
+    report = folder / "report"
+    verbs.evaluate(held_out, generated, cylinder, report, train=training, progress=progress)
+    checks = compare(held_out, calochallenge.read(Path(str(generated)), cylinder), cylinder)
+    return Demo(folder, report / "index.html", checks)
+
+
+def compare(held_out: Any, generated: Any, cylinder: Any) -> tuple[Check, ...]:
+    """What has to agree: mean energies of layers, response and number of hits.
+
+    Both: (incident_energy (N,), showers (N, V)) in MeV, generated at the same energies, equally often each. Of the layers
+    with more than 1 % of the energy the one that differs most is shown.
+    """
+    ours, theirs = _Means.of(generated, cylinder), _Means.of(held_out, cylinder)
+    checked = theirs.layers > _LAYER_SHARE * theirs.layers.sum()
+    differences = abs(ours.layers / theirs.layers.clip(1e-12) - 1) * checked
+    worst = int(differences.argmax())
+    name = f"energy (MeV), worst of {checked.sum()} layers: {worst}"
+    return (
+        Check(name, float(theirs.layers[worst]), float(ours.layers[worst]), 0.10),
+        Check("E_tot / E_inc", theirs.response, ours.response, 0.03),
+        Check("number of hits", theirs.hits, ours.hits, 0.05),
+    )
+
+
+class _Means(NamedTuple):
+    """Over showers: energy of each layer (L,) MeV, E_tot / E_inc, number of hits."""
+
+    layers: "np.ndarray"
+    response: float
+    hits: float
+
+    @classmethod
+    def of(cls, sample: Any, cylinder: Any) -> "_Means":
+        import numpy as np  # noqa: PLC0415
+
+        incident, showers = sample
+        layers = np.add.reduceat(showers.astype(np.float64), cylinder.layer_offsets[:-1], axis=1)
+        hits = (showers >= np.float32(cylinder.threshold)).sum(axis=1)
+        return cls(layers.mean(axis=0), float((layers.sum(axis=1) / incident).mean()), float(hits.mean()))

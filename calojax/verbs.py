@@ -1,0 +1,311 @@
+"""What a user does, as functions: prepare, train, generate, evaluate, load, info. The command line calls these.
+
+Paths may be strings. Energies are in MeV. Whatever cannot be used is an `InputError`, raised before anything is written.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from calojax import cache, data
+from calojax import config as configuration
+from calojax import system as systems
+from calojax.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from calojax.evaluation import Metrics
+    from calojax.generation import Showers
+    from calojax.geometry import Cylinder
+    from calojax.shards import Manifest
+    from calojax.training import Loaded, Trained
+
+SAMPLE = "sample"  # the data source that ships with the package
+
+
+class Experiment(NamedTuple):
+    """What a TOML file asks for: the system, its Config, and where the data come from ("" if it does not say)."""
+
+    system: str
+    config: Any
+    source: str
+
+
+def experiment(path: str | Path, settings: Iterable[str] = ()) -> Experiment:
+    """Read an experiment: `system = "..."` on top, `[data] source = "sample"` if wanted, the rest is the system's Config.
+
+    settings: overrides as `key=value`, the value in TOML.
+    """
+    table = configuration.read_toml(path)
+    for setting in settings:
+        table = configuration.override(table, setting)
+    name = table.pop("system", None)
+    if not isinstance(name, str):
+        raise InputError(
+            where=f"{path}, key system",
+            found="is missing" if name is None else f"is {name!r}",
+            rule=f"it names the system, one of {', '.join(sorted(systems.TABLE))}",
+            remedy='write system = "pyramid" on top, for example',
+        )
+    source = ""
+    if isinstance(table.get("data"), dict):
+        source = table["data"].get("source", "")
+        table["data"] = {key: value for key, value in table["data"].items() if key != "source"}
+    if source not in ("", SAMPLE):
+        raise InputError(
+            where=f"{path}, [data] source",
+            found=f"is {source!r}",
+            rule="configurations hold no paths; the only source by name is the sample",
+            remedy='give --data PATH, or write source = "sample"',
+        )
+    return Experiment(name, configuration.build(systems.load_config(name), table, where=str(path)), source)
+
+
+def prepare(system: str, sources: Sequence[str | Path] | str | Path, out: str | Path, **fields: Any) -> "Manifest":
+    """Make a folder of shards from outside files.
+
+    sources: one file or several, read in order; out: must not exist; fields: those of the system's `[data]` table.
+    """
+    config = configuration.build(systems.load_config(system), {"data": fields})
+    return _prepare(system, _paths(sources), Path(out), config)
+
+
+def train(
+    config: str | Path,
+    data: Sequence[str | Path] | str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    settings: Iterable[str] = (),
+    progress: bool = True,
+) -> "Trained":
+    """Train what a TOML file describes.
+
+    data: a folder of shards, or outside files (prepared first, into the cache), or "sample"; default: as the TOML says.
+    out: the run folder, default `runs/<name of the TOML>`; resume: go on from its latest checkpoint; settings:
+    overrides as `key=value`. Ctrl-C saves a checkpoint and raises KeyboardInterrupt.
+    """
+    from calojax import training  # noqa: PLC0415  (JAX)
+
+    asked = experiment(config, settings)
+    out = Path("runs", Path(config).stem) if out is None else Path(out)
+    if not resume:
+        training.folder.refuse_existing(out)
+    cache.keep_compiled()
+    shards = _shards(asked, [asked.source] if data is None and asked.source else _paths(data or ()), config)
+    return training.run(systems.load(asked.system), asked.config, shards, out, resume=resume, progress=progress)
+
+
+def load(run: "str | Path | Loaded", settings: Iterable[str] = ()) -> "Loaded":
+    """A trained run, ready to generate: system, config, manifest, model.
+
+    settings: overrides of the `[generation]` table as `generation.key=value`.
+    """
+    from calojax import training  # noqa: PLC0415  (JAX)
+    from calojax.training import folder  # noqa: PLC0415
+
+    if isinstance(run, training.Loaded):
+        return run
+    cache.keep_compiled()
+    _, module, config = folder.describe(run)
+    table = configuration.to_table(config)
+    for setting in settings:
+        if not setting.startswith("generation."):
+            raise InputError(
+                where=f"--set {setting}",
+                found="is not of the table [generation]",
+                rule="the rest of a trained run is fixed",
+                remedy="set generation.KEY=VALUE",
+            )
+        table = configuration.override(table, setting)
+    changed = configuration.build(module.Config, table)
+    return training.load(run, ema=changed.generation.ema)._replace(config=changed)
+
+
+def generate(
+    run: "str | Path | Loaded",
+    energies: "np.ndarray | Sequence[float]",
+    seed: int = 0,
+    *,
+    out: str | Path | None = None,
+    settings: Iterable[str] = (),
+    progress: bool = True,
+) -> "Showers | Path":
+    """Draw one shower per incident energy (N,), MeV.
+
+    Returns Showers(incident_energy (N,), showers (N, V)) in MeV; with `out`, a file in the CaloChallenge layout that
+    must not exist yet, showers are streamed into it and its path is returned. The same seed gives the same showers.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    from calojax import generation, geometry  # noqa: PLC0415
+    from calojax.files import calochallenge  # noqa: PLC0415
+    from calojax.generation import sinks  # noqa: PLC0415
+
+    if out is not None:
+        calochallenge.refuse_existing(Path(out))
+    loaded = load(run, settings)
+    cylinder = geometry.from_json(loaded.manifest.geometry)  # type: ignore[arg-type]
+    if out is None:
+        sink = generation.Arrays(cylinder.n_cells)
+    else:
+        compression = loaded.config.generation.compression
+        sink = generation.Files(out, cylinder, sinks.attributes(loaded, seed), compression=compression)
+    return generation.run(
+        loaded.system,
+        loaded.model,
+        loaded.config,
+        {"incident_energy": np.atleast_1d(np.asarray(energies, float))},
+        seed,
+        sink,
+        trained=loaded.manifest.ranges,
+        progress=progress,
+    )
+
+
+def choose_energies(
+    run: "str | Path | Loaded",
+    n: int,
+    *,
+    energy: float | None = None,
+    energy_range: tuple[float, float] | None = None,
+    seed: int = 0,
+) -> "np.ndarray":
+    """(n,) incident energies, MeV: all the same, or log-uniform in a range (default: the range of the training data)."""
+    import numpy as np  # noqa: PLC0415
+
+    if n < 1:
+        raise InputError(where="n", found=f"is {n}", rule="at least one shower is needed", remedy="give --n 1 or more")
+    if energy is not None:
+        return np.full(n, float(energy))
+    low, high = energy_range or _manifest(run).ranges["incident_energy"]
+    if not 0 < low <= high < np.inf:
+        raise InputError(
+            where="energy range",
+            found=f"is {low:g} to {high:g} MeV",
+            rule="it must go from an energy above 0 to a larger one",
+            remedy="give --energy-range LOW:HIGH in MeV",
+        )
+    return np.exp(np.random.default_rng((seed, 1)).uniform(np.log(low), np.log(high), n))
+
+
+def read_energies(path: str | Path) -> "np.ndarray":
+    """(N,) incident energies, MeV, of a file in the layout of the system's data, in its order."""
+    from calojax.files import calochallenge  # noqa: PLC0415  (h5py)
+
+    return calochallenge.read_energies(path)
+
+
+def evaluate(
+    reference: Any,
+    generated: Any,
+    geometry: "str | Path | Cylinder",
+    out: str | Path | None = None,
+    *,
+    train: Any = None,
+    progress: bool = True,
+) -> "Metrics":
+    """Judge generated showers against a reference.
+
+    reference, generated, train: CaloChallenge files, or (incident_energy (N,), showers (N, V)) in MeV; train: what the
+    generator was trained on, for fair floors and the share of memorised showers. With `out`, a folder, metrics.json
+    and the report (index.html) are written into it.
+    """
+    from calojax import evaluation  # noqa: PLC0415
+
+    cache.keep_compiled()
+    metrics = evaluation.judge(reference, generated, geometry, out=out, train=train, progress=progress)
+    if out is not None:
+        from calojax import report  # noqa: PLC0415  (matplotlib)
+
+        report.write(Path(out), metrics)
+    return metrics
+
+
+def info(path: str | Path) -> dict[str, Any]:
+    """What is known of a run, a folder of shards, a file of showers or a geometry (by name or binning XML)."""
+    from calojax import inspection  # noqa: PLC0415
+
+    return inspection.describe(path)
+
+
+def _prepare(system: str, sources: list[Path], out: Path, config: Any) -> "Manifest":
+    for path in sources:
+        if not path.is_file():
+            found = "is a folder" if path.is_dir() else "does not exist"
+            raise InputError(where=str(path), found=found, rule="sources are files", remedy="check the path")
+    return systems.load(system).prepare(sources, out, config)
+
+
+def _shards(asked: Experiment, sources: list[Path] | list[str], config: str | Path) -> Path:
+    """The folder of shards: the one given, or one in the cache made from the files given."""
+    paths = [data.sample(asked.system) if str(path) == SAMPLE else Path(path) for path in sources]
+    if not paths:
+        raise InputError(
+            where=str(config),
+            found="names no data",
+            rule="there is nothing to train on",
+            remedy='give --data PATH, or write source = "sample" under [data]',
+        )
+    folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else _cached(asked, paths)
+    found = _manifest(folder).system
+    if found != asked.system:
+        raise InputError(
+            where=str(folder),
+            found=f"was prepared for {found}",
+            rule=f"{config} trains {asked.system}",
+            remedy=f"prepare it for {asked.system}",
+        )
+    return folder
+
+
+def _cached(asked: Experiment, sources: list[Path]) -> Path:
+    """Shards in the cache, named by everything they depend on; made if they are not there."""
+    for path in sources:
+        if not path.is_file():
+            found = "is a folder among several sources" if path.is_dir() else "does not exist"
+            raise InputError(
+                where=str(path), found=found, rule="data are one folder of shards, or files", remedy="check the path"
+            )
+    from calojax.shards import manifest  # noqa: PLC0415
+
+    code = Path(systems.load(asked.system).__file__ or "").parent
+    content = {
+        "system": asked.system,
+        "format": manifest.VERSION,
+        "code": [_digest(path) for path in sorted(code.rglob("*.py"))],
+        "sources": [_digest(path) for path in sources],
+        "data": configuration.to_table(asked.config.data),
+    }
+    name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+    folder = cache.folder() / "shards" / name
+    if not folder.is_dir():
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                where=str(folder.parent),
+                found=f"cannot be made ({error.strerror})",
+                rule="files are prepared into the cache first",
+                remedy="set XDG_CACHE_HOME, or run `calojax prepare` and give its folder",
+            ) from None
+        _prepare(asked.system, sources, folder, asked.config)
+    return folder
+
+
+def _manifest(run: "str | Path | Loaded") -> "Manifest":
+    from calojax.shards import Manifest  # noqa: PLC0415
+
+    return Manifest.read(run) if isinstance(run, (str, Path)) else run.manifest
+
+
+def _paths(sources: Sequence[str | Path] | str | Path) -> list[Path]:
+    return [Path(sources)] if isinstance(sources, (str, Path)) else [Path(path) for path in sources]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
