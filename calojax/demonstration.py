@@ -73,9 +73,7 @@ def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), prog
     verbs.train(experiment, "sample", run, settings=settings, progress=progress)
     loaded = verbs.load(run)
     cylinder = geometry.from_json(loaded.manifest.geometry)
-    first_held_out = int(calochallenge.summary(sample).attributes["train_events"])
-    training = calochallenge.read(sample, cylinder, slice(0, first_held_out))
-    held_out = calochallenge.read(sample, cylinder, slice(first_held_out, None))
+    training, held_out = (calochallenge.read(sample, cylinder, rows) for rows in shipped.parts(system))
     energies = np.tile(held_out.incident_energy, _REPEATS)
     generated = verbs.generate(loaded, energies, out=folder / "generated.hdf5", progress=progress)
     report = folder / "report"
@@ -87,8 +85,8 @@ def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), prog
 def compare(held_out: Any, generated: Any, cylinder: Any) -> tuple[Check, ...]:
     """What has to agree: mean energies of layers, response and number of hits.
 
-    Both: (incident_energy (N,), showers (N, V)) in MeV, generated at the same energies, equally often each. Of the layers
-    with more than 1 % of the energy the one that differs most is shown.
+    Both: (incident_energy (N,), showers (N, V)) in MeV, generated at the same energies, equally often each. Of the
+    layers with more than 1 % of the energy the one that differs most is shown.
     """
     ours, theirs = _Means.of(generated, cylinder), _Means.of(held_out, cylinder)
     checked = theirs.layers > _LAYER_SHARE * theirs.layers.sum()

@@ -6,6 +6,7 @@ from pathlib import Path
 from calojax.errors import InputError
 
 SAMPLES = {"pyramid": "egs_ds2_sample.hdf5"}
+TRAINING_ROWS = {"pyramid": 1000}  # the first rows of a sample; only those after them are compared with
 
 
 def sample(system: str) -> Path:
@@ -20,8 +21,14 @@ def sample(system: str) -> Path:
     return _folder() / SAMPLES[system]
 
 
+def parts(system: str) -> tuple[slice, slice]:
+    """The rows of a system's sample that are for training, and those that are held out."""
+    first = TRAINING_ROWS[system]
+    return slice(0, first), slice(first, None)
+
+
 def experiment(system: str, name: str = "quick") -> Path:
-    """The path of `experiments/<system>/<name>.toml`, in an installed package or in a checkout; InputError if absent."""
+    """The path of `experiments/<system>/<name>.toml`, in an installed package or a checkout; InputError if absent."""
     places = (_folder() / "experiments", _folder().parents[1] / "experiments")
     for place in places:
         path = place / system / f"{name}.toml"
