@@ -188,7 +188,7 @@ def _name(kind: Any) -> str:
         if arguments[-1] is Ellipsis:
             return f"list of {_name(arguments[0])}"
         return f"[{', '.join(map(_name, arguments))}]"
-    return {bool: "true or false", int: "whole number", float: "number", str: "text"}.get(kind, kind.__name__)
+    return {bool: "true or false", int: "whole number", float: "number", str: "text"}.get(kind) or str(kind.__name__)
 
 
 def _unknown(prefix: str, section: str, name: str, known: list[str]) -> InputError:

@@ -1,22 +1,26 @@
 """What a user does, as functions: prepare, train, generate, evaluate, load, info. The command line calls these.
 
-Paths may be strings. Energies are in MeV. Whatever cannot be used is an `InputError`, raised before anything is written.
+Paths may be strings. Energies are in MeV. Whatever cannot be used is an `InputError`, raised before anything is
+written.
 """
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calojax import cache, data
+from calojax import cache
 from calojax import config as configuration
+from calojax import data as shipped
 from calojax import system as systems
 from calojax.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from calojax.demonstration import Demo
     from calojax.evaluation import Metrics
     from calojax.generation import Showers
     from calojax.geometry import Cylinder
@@ -35,9 +39,10 @@ class Experiment(NamedTuple):
 
 
 def experiment(path: str | Path, settings: Iterable[str] = ()) -> Experiment:
-    """Read an experiment: `system = "..."` on top, `[data] source = "sample"` if wanted, the rest is the system's Config.
+    """Read an experiment: `system = NAME` on top, the rest is the system's Config.
 
-    settings: overrides as `key=value`, the value in TOML.
+    `data = "sample"`, or `source = "sample"` in a table [data], is the sample that ships. settings: overrides as
+    `key=value`, the value in TOML.
     """
     table = configuration.read_toml(path)
     for setting in settings:
@@ -50,26 +55,32 @@ def experiment(path: str | Path, settings: Iterable[str] = ()) -> Experiment:
             rule=f"it names the system, one of {', '.join(sorted(systems.TABLE))}",
             remedy='write system = "pyramid" on top, for example',
         )
-    source = ""
-    if isinstance(table.get("data"), dict):
-        source = table["data"].get("source", "")
-        table["data"] = {key: value for key, value in table["data"].items() if key != "source"}
+    fields = table.pop("data", {})
+    fields = {"source": fields} if isinstance(fields, str) else fields
+    source = fields.get("source", "")
     if source not in ("", SAMPLE):
         raise InputError(
-            where=f"{path}, [data] source",
+            where=f"{path}, data",
             found=f"is {source!r}",
-            rule="configurations hold no paths; the only source by name is the sample",
-            remedy='give --data PATH, or write source = "sample"',
+            rule="configurations hold no paths; the only source with a name is the sample",
+            remedy='give --data PATH, or write data = "sample"',
         )
+    table["data"] = {key: value for key, value in fields.items() if key != "source"}
     return Experiment(name, configuration.build(systems.load_config(name), table, where=str(path)), source)
 
 
-def prepare(system: str, sources: Sequence[str | Path] | str | Path, out: str | Path, **fields: Any) -> "Manifest":
+def prepare(
+    system: str,
+    sources: Sequence[str | Path] | str | Path,
+    out: str | Path,
+    *,
+    data: Mapping[str, Any] | None = None,
+) -> "Manifest":
     """Make a folder of shards from outside files.
 
-    sources: one file or several, read in order; out: must not exist; fields: those of the system's `[data]` table.
+    sources: one file or several, read in order; out: must not exist; data: fields of the system's `[data]` table.
     """
-    config = configuration.build(systems.load_config(system), {"data": fields})
+    config = configuration.build(systems.load_config(system), {"data": dict(data or {})})
     return _prepare(system, _paths(sources), Path(out), config)
 
 
@@ -85,17 +96,24 @@ def train(
     """Train what a TOML file describes.
 
     data: a folder of shards, or outside files (prepared first, into the cache), or "sample"; default: as the TOML says.
-    out: the run folder, default `runs/<name of the TOML>`; resume: go on from its latest checkpoint; settings:
-    overrides as `key=value`. Ctrl-C saves a checkpoint and raises KeyboardInterrupt.
+    out: a new folder for the run, default `runs/NAME`, then `runs/NAME-2`, after the TOML file; resume: go on from the
+    latest checkpoint in `out`; settings: overrides as `key=value`. Ctrl-C saves a checkpoint and raises
+    KeyboardInterrupt.
     """
-    from calojax import training  # noqa: PLC0415  (JAX)
-
     asked = experiment(config, settings)
-    out = Path("runs", Path(config).stem) if out is None else Path(out)
+    if out is None and resume:
+        raise InputError(
+            where="--resume", found="has no run", rule="a run goes on in its folder", remedy="give --out RUN"
+        )
+    out = _new_folder(Path("runs", Path(config).stem)) if out is None else Path(out)
+    from calojax import training  # noqa: PLC0415  (JAX)
+    from calojax.training import folder  # noqa: PLC0415
+
     if not resume:
-        training.folder.refuse_existing(out)
+        folder.refuse_existing(out)
     cache.keep_compiled()
-    shards = _shards(asked, [asked.source] if data is None and asked.source else _paths(data or ()), config)
+    given = asked.source if data is None else data
+    shards = _shards(asked, _paths(given) if given else [], config)
     return training.run(systems.load(asked.system), asked.config, shards, out, resume=resume, progress=progress)
 
 
@@ -127,15 +145,21 @@ def load(run: "str | Path | Loaded", settings: Iterable[str] = ()) -> "Loaded":
 
 def generate(
     run: "str | Path | Loaded",
-    energies: "np.ndarray | Sequence[float]",
+    energies: "np.ndarray | Sequence[float] | None" = None,
     seed: int = 0,
     *,
+    n: int | None = None,
+    energy: float | None = None,
+    energy_range: tuple[float, float] | None = None,
+    conditions: str | Path | None = None,
     out: str | Path | None = None,
     settings: Iterable[str] = (),
     progress: bool = True,
 ) -> "Showers | Path":
-    """Draw one shower per incident energy (N,), MeV.
+    """Draw one shower per incident energy, MeV.
 
+    Which energies: `energies` (N,); or those of the file `conditions`, in its order; or `n` of them, all at `energy`
+    or log-uniform in `energy_range` (low, high), by default the range of the training data.
     Returns Showers(incident_energy (N,), showers (N, V)) in MeV; with `out`, a file in the CaloChallenge layout that
     must not exist yet, showers are streamed into it and its path is returned. The same seed gives the same showers.
     """
@@ -147,7 +171,13 @@ def generate(
 
     if out is not None:
         calochallenge.refuse_existing(Path(out))
+    if sum(given is not None for given in (energies, n, conditions)) != 1:
+        raise TypeError("generate needs exactly one of energies, n and conditions")
+    if conditions is not None:
+        energies = calochallenge.read_energies(conditions)
     loaded = load(run, settings)
+    if n is not None:
+        energies = _draw_energies(n, energy, energy_range or loaded.manifest.ranges["incident_energy"], seed)
     cylinder = geometry.from_json(loaded.manifest.geometry)  # type: ignore[arg-type]
     if out is None:
         sink = generation.Arrays(cylinder.n_cells)
@@ -164,39 +194,6 @@ def generate(
         trained=loaded.manifest.ranges,
         progress=progress,
     )
-
-
-def choose_energies(
-    run: "str | Path | Loaded",
-    n: int,
-    *,
-    energy: float | None = None,
-    energy_range: tuple[float, float] | None = None,
-    seed: int = 0,
-) -> "np.ndarray":
-    """(n,) incident energies, MeV: all the same, or log-uniform in a range (default: the range of the training data)."""
-    import numpy as np  # noqa: PLC0415
-
-    if n < 1:
-        raise InputError(where="n", found=f"is {n}", rule="at least one shower is needed", remedy="give --n 1 or more")
-    if energy is not None:
-        return np.full(n, float(energy))
-    low, high = energy_range or _manifest(run).ranges["incident_energy"]
-    if not 0 < low <= high < np.inf:
-        raise InputError(
-            where="energy range",
-            found=f"is {low:g} to {high:g} MeV",
-            rule="it must go from an energy above 0 to a larger one",
-            remedy="give --energy-range LOW:HIGH in MeV",
-        )
-    return np.exp(np.random.default_rng((seed, 1)).uniform(np.log(low), np.log(high), n))
-
-
-def read_energies(path: str | Path) -> "np.ndarray":
-    """(N,) incident energies, MeV, of a file in the layout of the system's data, in its order."""
-    from calojax.files import calochallenge  # noqa: PLC0415  (h5py)
-
-    return calochallenge.read_energies(path)
 
 
 def evaluate(
@@ -226,10 +223,47 @@ def evaluate(
 
 
 def info(path: str | Path) -> dict[str, Any]:
-    """What is known of a run, a folder of shards, a file of showers or a geometry (by name or binning XML)."""
+    """What is in a file of showers, a folder of shards, a run or a judged folder, as JSON can hold it."""
     from calojax import inspection  # noqa: PLC0415
 
-    return inspection.describe(path)
+    return inspection.inspect(Path(path))
+
+
+def demo(
+    system: str = "pyramid", out: str | Path | None = None, *, settings: Sequence[str] = (), progress: bool = True
+) -> "Demo":
+    """Train a small model on the sample, generate, compare with held-out showers, and report.
+
+    out: a new folder, default `calojax-demo`, then `calojax-demo-2`; settings: overrides as `key=value`.
+    """
+    from calojax import demonstration  # noqa: PLC0415
+
+    folder = _new_folder(Path("calojax-demo")) if out is None else Path(out)
+    return demonstration.demonstrate(system, folder, settings=settings, progress=progress)
+
+
+def _draw_energies(n: int, energy: float | None, energy_range: tuple[float, float], seed: int) -> "np.ndarray":
+    import numpy as np  # noqa: PLC0415
+
+    if n < 1:
+        raise InputError(where="n", found=f"is {n}", rule="at least one shower is needed", remedy="give --n 1 or more")
+    if energy is not None:
+        return np.full(n, float(energy))
+    low, high = energy_range
+    if not 0 < low <= high < np.inf:
+        raise InputError(
+            where="energy range",
+            found=f"is {low:g} to {high:g} MeV",
+            rule="it must go from an energy above 0 to a larger one",
+            remedy="give --energy-range LOW:HIGH in MeV",
+        )
+    return np.exp(np.random.default_rng((seed, 1)).uniform(np.log(low), np.log(high), n))
+
+
+def _new_folder(wanted: Path) -> Path:
+    """The wanted name, or the first of NAME-2, NAME-3, ... that is free."""
+    names = itertools.chain([wanted], (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2)))
+    return next(path for path in names if not path.exists())
 
 
 def _prepare(system: str, sources: list[Path], out: Path, config: Any) -> "Manifest":
@@ -240,18 +274,20 @@ def _prepare(system: str, sources: list[Path], out: Path, config: Any) -> "Manif
     return systems.load(system).prepare(sources, out, config)
 
 
-def _shards(asked: Experiment, sources: list[Path] | list[str], config: str | Path) -> Path:
+def _shards(asked: Experiment, sources: list[Path], config: str | Path) -> Path:
     """The folder of shards: the one given, or one in the cache made from the files given."""
-    paths = [data.sample(asked.system) if str(path) == SAMPLE else Path(path) for path in sources]
+    paths = [shipped.sample(asked.system) if str(path) == SAMPLE else path for path in sources]
     if not paths:
         raise InputError(
             where=str(config),
             found="names no data",
             rule="there is nothing to train on",
-            remedy='give --data PATH, or write source = "sample" under [data]',
+            remedy='give --data PATH, or write data = "sample"',
         )
     folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else _cached(asked, paths)
-    found = _manifest(folder).system
+    from calojax.shards import Manifest  # noqa: PLC0415
+
+    found = Manifest.read(folder).system
     if found != asked.system:
         raise InputError(
             where=str(folder),
@@ -294,12 +330,6 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
             ) from None
         _prepare(asked.system, sources, folder, asked.config)
     return folder
-
-
-def _manifest(run: "str | Path | Loaded") -> "Manifest":
-    from calojax.shards import Manifest  # noqa: PLC0415
-
-    return Manifest.read(run) if isinstance(run, (str, Path)) else run.manifest
 
 
 def _paths(sources: Sequence[str | Path] | str | Path) -> list[Path]:

@@ -208,7 +208,7 @@ class _Source:
         rows, width = self._showers.shape
         if len(self._energies) != rows:
             raise _refused(
-                f"{self.path}, {self._energies.name.lstrip('/')}",
+                f"{self.path}, {_key(self._energies)}",
                 f"has {len(self._energies):,} rows",
                 f"{SHOWERS_KEY} has {rows:,}",
                 "give every shower its incident energy",
@@ -268,7 +268,7 @@ def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
 
 
 def _read_energies(path: Path, dataset: h5py.Dataset, rows: slice) -> np.ndarray:
-    key = (dataset.name or "").lstrip("/")
+    key = _key(dataset)
     try:
         energies = np.asarray(dataset[rows], np.float64).reshape(-1)
     except (OSError, RuntimeError) as error:
@@ -285,6 +285,10 @@ def _read_energies(path: Path, dataset: h5py.Dataset, rows: slice) -> np.ndarray
     return energies
 
 
+def _key(dataset: h5py.Dataset) -> str:
+    return str(dataset.name).lstrip("/")
+
+
 def _unreadable(path: Path, key: str, rows: str, error: Exception) -> InputError:
     found = f"{rows} cannot be read ({_first_line(error)})"
     return _refused(f"{path}, {key}", found, "the file must be whole", "copy or download it again")
@@ -298,7 +302,9 @@ def _plain(value: Any) -> Any:
     """An HDF5 attribute as JSON can hold it."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    return value if isinstance(value, (str, int, float, bool, list)) else str(value)
 
 
 def _refused(where: str, found: str, rule: str, remedy: str) -> InputError:
