@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 a defect (traceback); 2 the input or the arguments (one se
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,16 +22,19 @@ _GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3 or a binning XML"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    warnings.showwarning = _say_warning
+    args = _parser().parse_args(arguments)
     try:
-        args = _parser().parse_args(arguments)
-        print(args.run(args))
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            print(args.run(args), flush=True)
     except (InputError, PermissionError, NotADirectoryError) as error:
         print(f"calojax: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("calojax: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

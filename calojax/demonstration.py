@@ -1,5 +1,6 @@
 """The demonstration: a system trained for a few minutes on the sample, judged against showers it never saw."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +11,7 @@ from calojax.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+_FOLDER = "calojax-demo"
 _REPEATS = 5  # generated showers for every held-out one
 _LAYER_SHARE = 0.01  # of the energy, above which a layer's mean is checked
 
@@ -52,6 +54,18 @@ class Demo(NamedTuple):
         if missed:
             said = f"{missed} of {len(self.checks)} do not hold: the generated showers do not look like showers yet."
         return "\n".join([*lines, "", said, f"Report: {self.report}"])
+
+
+def demo(
+    system: str = "pyramid", out: Path | str | None = None, *, settings: Sequence[str] = (), progress: bool = True
+) -> Demo:
+    """Train the system's quick experiment on the sample, generate, judge against held-out showers, and report.
+
+    out: a new folder, default `calojax-demo`, then `calojax-demo-2`; settings: overrides as `key=value`.
+    """
+    names = (f"{_FOLDER}-{number}" if number > 1 else _FOLDER for number in itertools.count(1))
+    folder = next(path for path in map(Path, names) if not path.exists()) if out is None else Path(out)
+    return demonstrate(system, folder, settings=settings, progress=progress)
 
 
 def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), progress: bool = True) -> Demo:
