@@ -5,6 +5,7 @@ x (F, E) -> W x + b[:, None], rectified between layers. The first layer may be s
 matrix and the products are added, so that a constant part is multiplied once and not in every step.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -20,9 +21,11 @@ class Dense(NamedTuple):
 
 
 def init(key: Array, n_in: int, n_out: int, *, scale: float = 1.0) -> Dense:
-    """Normal weights of variance 2 scale^2 / n_in (He et al., arXiv:1502.01852), zero bias; scale 0 starts at zero."""
-    weight = scale * jnp.sqrt(2.0 / max(n_in, 1)) * jax.random.normal(key, (n_out, n_in))
-    return Dense(weight, jnp.zeros(n_out))
+    """Uniform weights of variance 2 scale^2 / n_in (He et al., arXiv:1502.01852), zero bias; scale 0 starts at zero."""
+    if scale == 0.0:
+        return Dense(jnp.zeros((n_out, n_in)), jnp.zeros(n_out))
+    limit = scale * math.sqrt(6.0 / max(n_in, 1))
+    return Dense(jax.random.uniform(key, (n_out, n_in), minval=-limit, maxval=limit), jnp.zeros(n_out))
 
 
 def apply(layer: Dense, x: Array) -> Array:

@@ -71,7 +71,7 @@ def _place(logit, order, k, real, choose):
 
     start = (jnp.where(real, UNPLACED, EMPTY), k, jnp.sum(real, 0), jnp.zeros(elements))
     steps = jnp.arange(order.shape[0])
-    (states, _, _, total), _ = jax.lax.scan(body, start, (steps, order))
+    (states, _, _, total), _ = jax.lax.scan(jax.checkpoint(body), start, (steps, order))
     return Placed(states == HIT, total)
 
 

@@ -1,0 +1,1 @@
+"""The systems; nothing here is imported by the shared rooms, and no system imports another."""

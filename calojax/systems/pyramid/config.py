@@ -1,0 +1,48 @@
+"""What can be set for the pyramid. Imports no JAX, so that the command line can list every field at once."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from calojax.generation.config import Generation
+from calojax.training.config import Training
+
+
+@dataclass(frozen=True)
+class Data:
+    """What showers are read, and how."""
+
+    geometry: Annotated[str, "ds1-photons, ds1-pions, ds2, ds3 or a CaloChallenge binning XML"] = "ds2"
+    threshold: Annotated[float | None, "energy (MeV) from which a cell counts as hit; default: the geometry's"] = None
+    rows: Annotated[int | None, "showers read, from the first on; default: all"] = None
+    rows_per_shard: Annotated[int, "showers in one shard file"] = 4096
+    pseudo_counts: Annotated[float, "counts shared out over the numbers of hits that a position never showed"] = 0.5
+
+
+@dataclass(frozen=True)
+class Model:
+    """Sizes of the four stages."""
+
+    coupling: Annotated[
+        Literal["gumbel-mixture", "rqs"],
+        "how hit patterns are modelled: every cell placed once, or the published spline flow on Gumbel variables",
+    ] = "gumbel-mixture"
+    dequantisation: Annotated[
+        Literal["conditional", "published"], "of hit patterns into Gumbel variables (coupling rqs only)"
+    ] = "conditional"
+    hidden: Annotated[int, "width of the networks of layers and rings"] = 64
+    cell_hidden: Annotated[int, "width of the networks that run once per cell: most of the time goes here"] = 64
+    couplings: Annotated[int, "couplings of each spline flow"] = 8
+    bins: Annotated[int, "bins of each spline"] = 8
+    bound: Annotated[float, "splines act on [-bound, bound] in units of standard deviations"] = 6.0
+    pooled: Annotated[int, "width of the set context, the mean over a shower's elements"] = 32
+    neighbours: Annotated[bool, "condition on the neighbouring layers and rings"] = True
+
+
+@dataclass(frozen=True)
+class Config:
+    """The pyramid."""
+
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    training: Training = field(default_factory=Training)
+    generation: Generation = field(default_factory=Generation)

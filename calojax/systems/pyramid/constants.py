@@ -1,0 +1,107 @@
+"""What training does not change and every stage needs: the tree, tables of hit counts, scales of the energies."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax import Array
+
+from calojax.geometry import Cylinder
+from calojax.nn import cdf
+from calojax.systems.pyramid.coarse import Tree, tree
+
+Numbers = np.ndarray | Array
+
+
+class Polynomials(NamedTuple):
+    """Mean (Q, degree + 1), in powers of ln(E / 10 GeV), and residual width (Q,) of Q quantities."""
+
+    mean: Numbers
+    width: Numbers
+
+
+class Constants(NamedTuple):
+    """Arrays in float32 and int32; energies MeV."""
+
+    tree: Tree
+    threshold: Numbers  # scalar, float32
+    log_energy: Numbers  # (2,) trained range of ln E
+    layer_features: Numbers  # (F, L) position of a layer
+    ring_features: Numbers  # (F', N) position of a ring
+    ring_size: Numbers  # (N,) cells of a ring
+    turns: Numbers  # scalar: turns about the axis that take every ring into itself
+    hit_layers: Numbers  # (L + 1,) log probability of the number of hit layers
+    hit_rings: cdf.Table  # by layer: number of hit rings
+    layer_hits: cdf.Table  # by layer: number of hit cells
+    hit_cells: Numbers  # (N, A) log probability of 1..A hit cells
+    response: Polynomials  # ln of excess energy over incident energy
+    layer_share: Polynomials  # (L) logit of a layer's share of what is left
+    ring_share: Polynomials  # (N) logit of a ring's share of what is left of its layer
+    sizes: Polynomials  # (2) numbers of hit rings and hit cells of a shower
+    cells_per_ring: Numbers  # scalar: largest mean number of hit cells in a hit ring, over showers
+
+
+def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray], pseudo: float) -> Constants:
+    """From the manifest's statistics (`statistics.Statistics.arrays`)."""
+    whole = tree(geometry)
+    layer_cells = _cells_by_layer(whole)
+    hit_cells = cdf.probabilities(statistics["hit_cells"], pseudo, _between(whole.ring_cells >= 0))
+    rings = cdf.probabilities(statistics["hit_rings"], pseudo, _between(whole.layer_rings >= 0))
+    hits = cdf.probabilities(statistics["layer_hits"], pseudo, _up_to(layer_cells, statistics["layer_hits"].shape[1]))
+    log = lambda probability: np.log(np.maximum(probability, 1e-12))
+    fits = {
+        name: Polynomials(statistics[f"{name}.mean"], statistics[f"{name}.width"])
+        for name in ("response", "layer_share", "ring_share", "sizes")
+    }
+    constants = Constants(
+        tree=whole,
+        threshold=np.float32(threshold),
+        log_energy=statistics["log_energy"],
+        layer_features=_layer_features(geometry.n_layers),
+        ring_features=_ring_features(whole),
+        ring_size=(whole.ring_cells >= 0).sum(1),
+        turns=np.gcd.reduce(geometry.n_alpha[geometry.n_alpha > 1]) if (geometry.n_alpha > 1).any() else 1,
+        hit_layers=log(cdf.probabilities(statistics["hit_layers"], pseudo)[0]),
+        hit_rings=cdf.table(rings),
+        layer_hits=cdf.table(hits),
+        hit_cells=log(hit_cells[:, 1:]),
+        cells_per_ring=statistics["cells_per_ring"][0],
+        **fits,
+    )
+    return _narrow(constants)
+
+
+def _narrow(constants: Any) -> Any:
+    """float64 -> float32, int64 -> int32."""
+    import jax
+
+    to = {"f": np.float32, "i": np.int32}
+    return jax.tree.map(lambda a: np.asarray(a).astype(to[np.asarray(a).dtype.kind]), constants)
+
+
+def _between(exists: np.ndarray) -> np.ndarray:
+    """exists (P, n) -> (P, n + 1): which numbers of hit children are possible, 1..(how many exist)."""
+    numbers = np.arange(exists.shape[1] + 1)
+    return (numbers >= 1) & (numbers <= exists.sum(1)[:, None])
+
+
+def _cells_by_layer(whole: Tree) -> np.ndarray:
+    size = (whole.ring_cells >= 0).sum(1)
+    return np.where(whole.layer_rings >= 0, size[whole.layer_rings], 0).sum(1)
+
+
+def _up_to(largest: np.ndarray, numbers: int) -> np.ndarray:
+    k = np.arange(numbers)
+    return (k >= 1) & (k <= largest[:, None])
+
+
+def _layer_features(layers: int) -> np.ndarray:
+    """Depth in waves of 1/2 to 8 periods, smooth features at several scales, and the depth itself; (11, L)."""
+    depth = (np.arange(layers) + 0.5) / layers
+    waves = [f(np.pi * frequency * depth) for frequency in (1, 2, 4, 8, 16) for f in (np.sin, np.cos)]
+    return np.stack([2 * depth - 1, *waves])
+
+
+def _ring_features(whole: Tree) -> np.ndarray:
+    """One-hot radial number and the features of the layer; (R + 11, N)."""
+    layers, radii = whole.layer_rings.shape
+    return np.concatenate([np.eye(radii)[whole.ring_radius].T, _layer_features(layers)[:, whole.ring_layer]])

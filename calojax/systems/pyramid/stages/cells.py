@@ -1,0 +1,106 @@
+"""Stage 3, second half: which cells of each hit ring are hit (`nn.placement`), one network for all cells."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from calojax.nn import dense, placement, sets
+from calojax.systems.pyramid import truth
+from calojax.systems.pyramid.coarse import NEIGHBOURS
+from calojax.systems.pyramid.config import Model
+from calojax.systems.pyramid.constants import Constants
+from calojax.systems.pyramid.stages import ringlist
+from calojax.systems.pyramid.truth import Rings
+
+REACH = 2  # cells to either side that are seen of a neighbouring ring
+
+
+def window(constants: Constants) -> int:
+    """Cells to either side that are seen of a neighbouring ring, at most what the ring has."""
+    return min(REACH, (constants.tree.ring_cells.shape[1] - 1) // 2)
+
+
+def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
+    """Parameters."""
+    cells, hidden, near = constants.tree.ring_cells.shape[1], config.cell_hidden, len(NEIGHBOURS)
+    keys = jax.random.split(key, 2)
+    states = (cells - 1) + near * _width(cells)
+    return {
+        "context": dense.init(keys[0], 3 + constants.ring_features.shape[0] + 2 + 2 * near, hidden),
+        "step": jnp.zeros((hidden, cells)),
+        "place": dense.init_stack(keys[1], (states + 2, hidden, hidden, 1)),
+    }
+
+
+def log_probability(
+    params: dict[str, Any],
+    incident_energy: Array,
+    rings: Rings,
+    pattern: Array,
+    config: Model,
+    constants: Constants,
+    shift_showers: int = 0,
+) -> Array:
+    """pattern (A, E) bool -> (E,); shift_showers: see `ringlist.surroundings`."""
+    around = ringlist.surroundings(rings, constants, shift_showers)
+    counts = jnp.sum(pattern, 0, dtype=jnp.int32)
+    logit = _logit(params, incident_energy, rings, counts, around, config, constants)
+    order = ringlist.order(pattern.shape[0], around.parity)
+    return placement.score(logit, order, counts, _real(rings, constants), pattern).log_probability
+
+
+def draw(
+    params: dict[str, Any],
+    incident_energy: Array,
+    rings: Rings,
+    counts: Array,
+    uniforms: Array,
+    config: Model,
+    constants: Constants,
+) -> Array:
+    """Hit cells (A, E) bool, counts (E,) of each ring; uniforms (A, E), one per cell."""
+    around = ringlist.surroundings(rings, constants)
+    logit = _logit(params, incident_energy, rings, counts, around, config, constants)
+    order = ringlist.order(uniforms.shape[0], around.parity)
+    return placement.draw(logit, order, counts, _real(rings, constants), uniforms).pattern
+
+
+def _width(cells):
+    return 2 * min(REACH, (cells - 1) // 2) + 1
+
+
+def _real(rings, constants):
+    exists = jnp.arange(constants.tree.ring_cells.shape[1])[:, None] < constants.ring_size[rings.ring]
+    return exists & rings.real
+
+
+def _context(incident_energy, rings, around, share, config, constants):
+    energy = sets.of_owner(truth.energy_features(incident_energy, constants), rings.owner)
+    near_hit = (around.near < rings.owner.shape[0]).astype(jnp.float32)
+    near = jnp.concatenate([ringlist.near_numbers(share, around), near_hit])
+    near = near if config.neighbours else jnp.zeros_like(near)
+    full = (share == 1.0).astype(jnp.float32)
+    return jnp.concatenate([energy, constants.ring_features[:, rings.ring], share, full, near])
+
+
+def _logit(params, incident_energy, rings, counts, around, config, constants):
+    cells = constants.tree.ring_cells.shape[1]
+    share = (counts / constants.ring_size[rings.ring])[None]
+    hidden = dense.apply(params["context"], _context(incident_energy, rings, around, share, config, constants))
+    first, *rest = params["place"]
+    bases = jnp.asarray(placement.interleaved(cells))
+
+    def logit(step, cell, states, owed, left):
+        rolled = ringlist.turned(states, bases[step])
+        own = ringlist.own_view(rolled, around.parity)[1:]
+        near = ringlist.near_view(rolled, around, window(constants), placement.EMPTY, placement.UNPLACED)
+        if not config.neighbours:
+            near = jnp.zeros_like(near)
+        counted = jnp.stack([owed / jnp.maximum(left, 1), left / cells])
+        inputs = jnp.concatenate([own, near, counted])
+        seen = dense.apply(first, inputs) + params["step"][:, step][:, None] + hidden
+        return dense.apply_stack(tuple(rest), jax.nn.relu(seen))[0]
+
+    return logit

@@ -1,0 +1,109 @@
+"""Stage 3, first half: how many cells of each hit ring are hit.
+
+The layer's number of hit cells is shared out ring by ring, all layers at once, so that it comes out exactly: the number
+of one ring is a categorical variable over what leaves room for the rest, with the ring's table as its prior (the
+piecewise linear map in the CDF's picture, see `stages.layers`).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from calojax.nn import dense
+from calojax.systems.pyramid import truth
+from calojax.systems.pyramid.config import Model
+from calojax.systems.pyramid.constants import Constants
+from calojax.systems.pyramid.stages import grid, rings
+from calojax.systems.pyramid.stages.grid import Grid
+from calojax.systems.pyramid.stages.layers import categorical
+from calojax.systems.pyramid.stages.rings import Numbers
+
+_NEVER = -1e9
+
+
+def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
+    """Parameters."""
+    keys = jax.random.split(key, 2)
+    radii, hidden = constants.tree.layer_rings.shape[1], config.hidden
+    context = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS)) + radii * (1 + len(grid.VECTORS))
+    cells = constants.tree.ring_cells.shape[1]
+    steps = radii * (2 + len(grid.VECTORS)) + 4
+    return {
+        "context": dense.init(keys[0], context, hidden),
+        "share": dense.init_stack(keys[1], (steps, hidden, hidden, cells)),
+    }
+
+
+def log_probability(
+    params: dict[str, Any], known: Grid, numbers: Numbers, pattern: Array, counts: Array, constants: Constants
+) -> Array:
+    """pattern (R, G) bool, counts (R, G) int32, their sum over rings numbers.cells -> (G,)."""
+    return _share(params, known, numbers, pattern, constants, lambda step, logits, cell: grid.at(counts, cell))[1]
+
+
+def draw(
+    params: dict[str, Any], known: Grid, numbers: Numbers, pattern: Array, uniforms: Array, constants: Constants
+) -> Array:
+    """Hit cells (R, G) int32 of each hit ring; uniforms (R, G), one per ring."""
+
+    def choose(step, logits, cell):
+        return categorical(logits, grid.at(uniforms, cell)) + 1
+
+    return _share(params, known, numbers, pattern, constants, choose)[0]
+
+
+def _share(params, known, numbers, pattern, constants, choose):
+    layers, radii = constants.tree.layer_rings.shape
+    showers = known.hit.shape[0] // layers
+    cells = constants.tree.ring_cells.shape[1]
+    size = jnp.where(pattern, rings.ring_sizes(constants, showers), 0)
+    order = grid.ring_order(layers, radii, showers)
+    prior = _prior(order[:, :layers], constants)
+    around = truth.layers_apart(layers, grid.VECTORS)
+    context = _context(params, known, numbers, pattern, constants)
+    first, *rest = params["share"]
+    possible = jnp.arange(1, cells + 1)[:, None]
+
+    def body(carry, step_order_prior):
+        counts, owed, rings_left, room_left, total = carry
+        step, cell, base = step_order_prior
+        here = grid.at(pattern.astype(jnp.int32), cell)
+        own = grid.at(size, cell)
+        rings_left, room_left = rings_left - here, room_left - own
+        scaled = counts / cells
+        ratios = jnp.stack([owed, owed / jnp.maximum(rings_left + here, 1), room_left]) / cells
+        inputs = [scaled, around(scaled), grid.one_hot(cell, radii), ratios, (rings_left / radii)[None]]
+        hidden = jax.nn.relu(dense.apply(first, jnp.concatenate(inputs)) + context)
+        logits = dense.apply_stack(tuple(rest), hidden) + jnp.tile(base, (1, showers))
+        allowed = (possible <= jnp.minimum(own, owed - rings_left)) & (possible >= owed - room_left)
+        logits = jnp.where(allowed, logits, _NEVER)
+        k = jnp.where(here > 0, jnp.clip(choose(step, logits, cell), 1, jnp.maximum(own, 1)), 0)
+        chosen = jnp.sum(jnp.where(possible == k, jax.nn.log_softmax(logits, 0), 0.0), 0)
+        counts = jnp.where(jnp.arange(radii)[:, None] == cell, k.astype(counts.dtype), counts)
+        return (counts, owed - k, rings_left, room_left, total + jnp.where(here > 0, chosen, 0.0)), None
+
+    start = (
+        jnp.zeros(pattern.shape),
+        numbers.cells,
+        jnp.sum(pattern, 0, dtype=jnp.int32),
+        jnp.sum(size, 0),
+        jnp.zeros(known.hit.shape),
+    )
+    (counts, *_, total), _ = jax.lax.scan(jax.checkpoint(body), start, (jnp.arange(radii), order, prior))
+    return counts.astype(jnp.int32), total
+
+
+def _prior(order, constants):
+    """(R, A, L): log prior of the ring that each layer shares out to in each step."""
+    layers = constants.tree.layer_rings.shape[0]
+    ring = constants.tree.layer_rings[jnp.arange(layers), order]  # (R, L)
+    return jnp.moveaxis(constants.hit_cells[jnp.maximum(ring, 0)], 2, 1)
+
+
+def _context(params, known, numbers, pattern, constants):
+    hit = pattern.astype(jnp.float32)
+    around = truth.layers_apart(constants.tree.layer_rings.shape[0], grid.VECTORS)
+    parts = [known.context, rings.number_features(numbers, constants), hit, around(hit)]
+    return dense.apply(params["context"], jnp.concatenate(parts))

@@ -1,0 +1,66 @@
+"""What a hit ring sees of itself and its neighbours, in coordinates that turn with the cell being placed.
+
+Cells of a ring are placed in the order of `placement.interleaved`, shifted by one cell in every second ring (even or
+odd layer + radius), so that of two neighbouring cells one is always placed before the other. Everything is seen relative
+to the cell: one network serves all cells of all rings, and a turned shower has the same probability.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from calojax.nn import placement
+from calojax.systems.pyramid.constants import Constants
+from calojax.systems.pyramid.truth import Rings
+
+
+class Surroundings(NamedTuple):
+    """parity (E,) bool; near (M, E) place of each neighbour: 0..E-1, E not hit, E + 1 outside the detector."""
+
+    parity: Array
+    near: Array
+
+
+def surroundings(rings: Rings, constants: Constants, shift_showers: int = 0) -> Surroundings:
+    """shift_showers takes the neighbours from another shower of the tile: a control, for tests and ablations."""
+    showers, capacity = rings.table.shape[0], rings.owner.shape[0]
+    ring = constants.tree.ring_near[:, rings.ring]  # (M, E)
+    owner = (jnp.minimum(rings.owner, showers - 1) + shift_showers) % showers
+    place = jnp.where(ring >= 0, rings.table[owner, jnp.maximum(ring, 0)], capacity + 1)
+    parity = (constants.tree.ring_layer + constants.tree.ring_radius)[rings.ring] % 2 == 1
+    return Surroundings(parity, place)
+
+
+def order(cells: int, parity: Array) -> Array:
+    """(A, E) the cell of each ring in each step."""
+    return (placement.interleaved(cells)[:, None] + parity) % cells
+
+
+def turned(values: Array, base: Array) -> Array:
+    """values (A, E) with cell `base` first."""
+    return jnp.roll(values, -base, axis=0)
+
+
+def own_view(rolled: Array, parity: Array) -> Array:
+    """The ring from its cell's place: rolled (A, E) by the step's base -> (A, E), the cell itself first."""
+    return jnp.where(parity, jnp.roll(rolled, -1, axis=0), rolled)
+
+
+def near_view(rolled: Array, around: Surroundings, reach: int, absent: float, outside: float) -> Array:
+    """The 2 reach + 1 cells of each neighbour around the same angle: rolled (A, E) -> (M (2 reach + 1), E).
+
+    absent, outside: what a neighbour that is not hit, or not in the detector, shows.
+    """
+    window = jnp.roll(rolled, reach, axis=0)[: 2 * reach + 2]
+    rows = window.shape[0]
+    edge = jnp.concatenate([jnp.full((rows, 1), absent), jnp.full((rows, 1), outside)], 1)
+    seen = jnp.concatenate([window, edge.astype(window.dtype)], 1)[:, around.near]  # (rows, M, E)
+    seen = jnp.where(around.parity, seen[1:], seen[:-1])
+    return seen.reshape(-1, seen.shape[2])
+
+
+def near_numbers(values: Array, around: Surroundings) -> Array:
+    """values (F, E) of each neighbour, 0 where there is none: (F M, E)."""
+    padded = jnp.pad(values, ((0, 0), (0, 2)))
+    return padded[:, around.near].reshape(-1, values.shape[1])

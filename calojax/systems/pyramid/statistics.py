@@ -1,0 +1,150 @@
+"""Numbers that training takes from the data once: tables of hit counts, means and widths of the energy variables.
+
+Gathered block by block while the shards are written, so that files larger than memory pass through.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from calojax.geometry import Cylinder
+from calojax.systems.pyramid.coarse import Tree, tree
+
+SMALLEST_EXCESS = 1e-6  # MeV; energies above threshold are kept at or above it, so that their logarithm exists
+DEGREE = 3  # polynomials in ln E, degree + 1 coefficients
+
+
+class Hits(NamedTuple):
+    """The hit cells of a block of showers: row, cell (H,) and their energy above threshold (H,), MeV; by row, cell."""
+
+    row: np.ndarray
+    cell: np.ndarray
+    excess: np.ndarray
+    energy: np.ndarray
+
+
+def hits(showers: np.ndarray, threshold: float) -> Hits:
+    """Hit cells of showers (B, V), MeV: those at or above threshold (MeV)."""
+    row, cell = np.nonzero(showers >= np.float32(threshold))
+    energy = showers[row, cell].astype(np.float32)
+    return Hits(row, cell, np.maximum(energy.astype(np.float64) - threshold, SMALLEST_EXCESS), energy)
+
+
+class Fit:
+    """Least squares of many quantities against a polynomial in x, gathered in blocks."""
+
+    def __init__(self, quantities: int):
+        self.squares = np.zeros((quantities, DEGREE + 1, DEGREE + 1))
+        self.products = np.zeros((quantities, DEGREE + 1))
+        self.total = np.zeros(quantities)
+        self.count = np.zeros(quantities)
+
+    def add(self, quantity: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+        """quantity, x, y: (H,); which quantity, where, and its value."""
+        powers = x[:, None] ** np.arange(DEGREE + 1)
+        np.add.at(self.squares, quantity, powers[:, :, None] * powers[:, None])
+        np.add.at(self.products, quantity, powers * y[:, None])
+        np.add.at(self.total, quantity, y * y)
+        np.add.at(self.count, quantity, 1)
+
+    def solve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (quantities, degree + 1) and residual standard deviations; rare quantities lean on the pool."""
+        pool = np.linalg.solve(self.squares.sum(0) + 1e-3 * np.eye(DEGREE + 1), self.products.sum(0))
+        ridge = 10.0 * np.eye(DEGREE + 1)
+        coefficients = np.linalg.solve(self.squares + ridge, (self.products + 10.0 * pool)[..., None])[..., 0]
+        inner = np.einsum("qi,qij,qj->q", coefficients, self.squares, coefficients)
+        residual = self.total - 2 * np.einsum("qi,qi->q", coefficients, self.products) + inner
+        variance = (np.maximum(residual, 0) + 1.0) / (self.count + 1.0)
+        return coefficients, np.sqrt(variance)
+
+
+class Statistics:
+    """Accumulates over blocks of showers; `arrays()` gives what the manifest keeps."""
+
+    def __init__(self, geometry: Cylinder, threshold: float):
+        self.tree, self.threshold, self.geometry = tree(geometry), threshold, geometry
+        layers, rings_per_layer = self.tree.layer_rings.shape
+        rings, cells_per_ring = self.tree.ring_cells.shape
+        self.shape = (layers, rings_per_layer, rings, cells_per_ring)
+        self.hit_layers = np.zeros((1, layers + 1))
+        self.hit_rings = np.zeros((layers, rings_per_layer + 1))
+        self.layer_hits = np.zeros((layers, rings_per_layer * cells_per_ring + 1))
+        self.hit_cells = np.zeros((rings, cells_per_ring + 1))
+        self.log_energy = np.array([np.inf, -np.inf])
+        self.showers = 0
+        self.ratio = 0.0
+        self.moments = np.zeros((2, 2))  # sums and sums of squares of hit rings and hit cells of a shower
+        self.sizes = Fit(2)
+        self.response, self.layer_share, self.ring_share = Fit(1), Fit(layers), Fit(rings)
+
+    def add(self, incident_energy: np.ndarray, found: Hits) -> None:
+        """incident_energy (B,), MeV, and the block's hits."""
+        rows = len(incident_energy)
+        log_energy = np.log(incident_energy)
+        self.log_energy = np.array(
+            [min(self.log_energy[0], log_energy.min()), max(self.log_energy[1], log_energy.max())]
+        )
+        x = centred(log_energy)
+        ring = self.tree.cell_ring[found.cell]
+        rings = self.shape[2]
+        counts = np.bincount(found.row * rings + ring, minlength=rows * rings).reshape(rows, rings)
+        energy = np.bincount(found.row * rings + ring, found.excess, rows * rings).reshape(rows, rings)
+        self._count(counts, x)
+        self._energies(counts, energy, incident_energy, x)
+        self.showers += rows
+
+    def _count(self, counts, x):
+        n_hit = counts.sum(1)
+        n_rings = (counts > 0).sum(1)
+        if n_rings.max(initial=0) > 0:
+            self.ratio = max(self.ratio, (n_hit / np.maximum(n_rings, 1)).max())
+        for quantity, values in enumerate((n_rings, n_hit)):
+            self.sizes.add(np.full(len(x), quantity), x, values.astype(float))
+            self.moments[quantity] += values.sum(), (values.astype(float) ** 2).sum()
+        grid = self.grid(counts)
+        layer_hits, layer_rings = grid.sum(2), (grid > 0).sum(2)
+        layers = np.broadcast_to(np.arange(self.shape[0]), layer_hits.shape)
+        present = layer_hits > 0
+        np.add.at(self.hit_layers[0], present.sum(1), 1)
+        np.add.at(self.hit_rings, (layers[present], layer_rings[present]), 1)
+        np.add.at(self.layer_hits, (layers[present], layer_hits[present]), 1)
+        row, ring = np.nonzero(counts)
+        np.add.at(self.hit_cells, (ring, counts[row, ring]), 1)
+
+    def _energies(self, counts, energy, incident_energy, x):
+        total = energy.sum(1)
+        some = total > 0
+        self.response.add(np.zeros(some.sum(), int), x[some], np.log(total[some] / incident_energy[some]))
+        grid = self.grid(energy)
+        self._shares(self.layer_share, grid.sum(2), np.broadcast_to(np.arange(self.shape[0]), (len(x), self.shape[0])), x)
+        parents = grid.reshape(-1, self.shape[1])
+        numbers = np.broadcast_to(self.tree.layer_rings, grid.shape).reshape(parents.shape)
+        self._shares(self.ring_share, parents, numbers, np.repeat(x, self.shape[0]))
+
+    def _shares(self, fit, energy, quantity, x):
+        """Logit of the share that each child takes of what is left for it and those behind it."""
+        behind = np.cumsum(energy[:, ::-1], 1)[:, ::-1] - energy
+        row, child = np.nonzero((energy > 0) & (behind > 0))
+        fit.add(quantity[row, child], x[row], np.log(energy[row, child] / behind[row, child]))
+
+    def grid(self, per_ring: np.ndarray) -> np.ndarray:
+        """(B, N) -> (B, L, R), 0 where a layer has no such ring."""
+        return np.where(self.tree.layer_rings >= 0, per_ring[:, self.tree.layer_rings], 0)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Counts and fits, float64."""
+        out = {name: getattr(self, name) for name in ("hit_layers", "hit_rings", "layer_hits", "hit_cells")}
+        for name in ("response", "layer_share", "ring_share", "sizes"):
+            out[f"{name}.mean"], out[f"{name}.width"] = getattr(self, name).solve()
+        mean, square = self.moments.T / self.showers
+        spread = np.sqrt(np.maximum(square - mean**2, 0))
+        return out | {
+            "log_energy": self.log_energy,
+            "cells_per_ring": np.array([self.ratio]),
+            "size_moments": np.stack([mean, spread]),
+        }
+
+
+def centred(log_energy: np.ndarray) -> np.ndarray:
+    """ln(E / 10 GeV): where polynomials are taken; E in MeV."""
+    return log_energy - np.log(1e4)
