@@ -4,6 +4,7 @@ Paths may be strings. Energies are in MeV. Whatever cannot be used is an `InputE
 written.
 """
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -113,7 +114,10 @@ def train(
         folder.refuse_existing(out)
     cache.keep_compiled()
     given = asked.source if data is None else data
-    shards = _shards(asked, _paths(given) if given else [], config)
+    sources = _paths(given) if given else []
+    if [str(path) for path in sources] == [SAMPLE]:
+        asked = _training_part(asked)
+    shards = _shards(asked, sources, config)
     return training.run(systems.load(asked.system), asked.config, shards, out, resume=resume, progress=progress)
 
 
@@ -274,6 +278,14 @@ def _prepare(system: str, sources: list[Path], out: Path, config: Any) -> "Manif
     return systems.load(system).prepare(sources, out, config)
 
 
+def _training_part(asked: Experiment) -> Experiment:
+    """The experiment limited to the rows of the sample that are for training; the others are held out from it."""
+    last = shipped.parts(asked.system)[0].stop
+    fields = asked.config.data
+    fields = dataclasses.replace(fields, rows=last if fields.rows is None else min(fields.rows, last))
+    return asked._replace(config=dataclasses.replace(asked.config, data=fields))
+
+
 def _shards(asked: Experiment, sources: list[Path], config: str | Path) -> Path:
     """The folder of shards: the one given, or one in the cache made from the files given."""
     paths = [shipped.sample(asked.system) if str(path) == SAMPLE else path for path in sources]
@@ -285,7 +297,7 @@ def _shards(asked: Experiment, sources: list[Path], config: str | Path) -> Path:
             remedy='give --data PATH, or write data = "sample"',
         )
     folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else _cached(asked, paths)
-    from calojax.shards import Manifest  # noqa: PLC0415
+    from calojax.shards import Manifest  # noqa: PLC0415  (numpy)
 
     found = Manifest.read(folder).system
     if found != asked.system:

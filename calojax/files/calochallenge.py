@@ -123,8 +123,12 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         refuse_existing(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self._partial, "w")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = h5py.File(self._partial, "w")
+        except OSError as error:
+            found = f"cannot be written ({error.strerror or _first_line(error)})"
+            raise _refused(str(self.path), found, "there must be room for a new file", "give another --out") from None
         self._file.attrs.update(self._attributes)
         filters = {"compression": "gzip", "compression_opts": self._compression} if self._compression else {}
         self._energies = self._file.create_dataset(ENERGY_KEYS[0], (0, 1), "f8", maxshape=(None, 1))

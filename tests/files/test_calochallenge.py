@@ -217,6 +217,22 @@ def test_a_file_that_exists_is_never_overwritten(file, content):
     assert file.read_bytes() == before
 
 
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "a.hdf5"
+    with pytest.raises(InputError, match="cannot be written"), calochallenge.Writer(path, SMALL):
+        pass
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path, content):
+    path = tmp_path / "a.hdf5"
+    with calochallenge.Writer(path, SMALL) as writer:
+        with pytest.raises(InputError, match="cannot be written"), calochallenge.Writer(path, SMALL):
+            pass
+        writer.append(*content)
+    assert calochallenge.summary(path).rows == ROWS
+
+
 def test_showers_of_another_width_are_refused(tmp_path, content):
     with pytest.raises(ValueError, match="is not"), calochallenge.Writer(tmp_path / "a.hdf5", SMALL) as writer:
         writer.append(content[0], content[1][:, 1:])

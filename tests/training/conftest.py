@@ -8,6 +8,8 @@ import pytest
 from calojax import system
 
 sys.path.insert(0, str(Path(__file__).parent))
+if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -36,7 +36,7 @@ def test_without_steps_the_batches_are_used_once(batches):
 
 
 def test_the_same_key_gives_the_same_bits_and_another_does_not(batches):
-    noisy = lambda params, batch, key: loss(params, batch, key) + params["b"] * jax.random.normal(key)  # noqa: E731
+    noisy = lambda params, batch, key: loss(params, batch, key) + params["b"] * jax.random.normal(key)
     a, b, c = (training.fit(noisy, PARAMS, batches, jax.random.key(k)).losses for k in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
