@@ -55,7 +55,7 @@ def fit(
     phase = Phase("fit", steps, (Update("fit", summed),))
     place = step.placement(len(jax.tree.leaves(first)[0]))
     params = place.model(jax.tree.map(lambda a: jnp.array(a, copy=True), params))
-    begin = lambda tree: step.begin(phase, tree, tree, (), 0, config.training)  # noqa: E731
+    begin = lambda tree: step.begin(phase, tree, tree, (), 0, config.training)
     train = jax.jit(begin, out_shardings=place.everywhere)(params)
     advance = step.make_step(phase, params, config, place, key)
     values: list[dict[str, float]] = []

@@ -114,7 +114,7 @@ class _Trainer:
 
     def start(self) -> None:
         """Initial parameters, at the beginning of the first phase."""
-        make = lambda: folder.initial(self.system, self.config, self.shards.manifest)  # noqa: E731
+        make = lambda: folder.initial(self.system, self.config, self.shards.manifest)
         params, state = jax.jit(make, out_shardings=self.place.everywhere)()
         self.train_state = self._begin(params, params, state)
 

@@ -132,7 +132,7 @@ def _sometimes(every: int, run: Callable, train: TrainState):
     if every == 1:
         return run(train)
     shapes = jax.eval_shape(run, train)[1]
-    skip = lambda t: (t, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes))  # noqa: E731
+    skip = lambda t: (t, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes))
     return jax.lax.cond(train.phase_step % every == 0, run, skip, train)
 
 

@@ -26,6 +26,6 @@ def sum_over_tiles(of_tile: Callable[[dict[str, Any], Any], Any], batch: dict[st
 
     if devices == 1:
         return in_turn(batch, keys)
-    split = lambda a: a.reshape(devices, tiles // devices, *a.shape[1:])  # noqa: E731
+    split = lambda a: a.reshape(devices, tiles // devices, *a.shape[1:])
     sums = jax.vmap(in_turn)(jax.tree.map(split, batch), split(keys))
     return jax.tree.map(lambda a: jnp.sum(a, 0), sums)
