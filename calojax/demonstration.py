@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calojax import data as shipped
+from calojax import system as systems
 from calojax.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +71,6 @@ def demo(
 
 def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), progress: bool = True) -> Demo:
     """Train, generate, judge and report in the new folder; InputError if it exists or the system has no sample."""
-    experiment, sample = shipped.experiment(system), shipped.sample(system)
     if folder.exists():
         raise InputError(
             where=str(folder),
@@ -78,6 +78,8 @@ def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), prog
             rule="no demonstration is overwritten",
             remedy="remove it or give another --out",
         )
+    systems.load_config(system)  # an unknown system is refused with the nearest name
+    experiment, sample = shipped.experiment(system), shipped.sample(system)
     import numpy as np  # noqa: PLC0415
 
     from calojax import geometry, verbs  # noqa: PLC0415

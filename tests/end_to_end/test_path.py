@@ -1,0 +1,100 @@
+"""The path through the command line: files, shards, a run, showers, a report."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+import calojax
+from calojax import cache
+
+pytestmark = pytest.mark.timeout(1200)  # most of it compiles
+
+
+def test_training_leaves_a_whole_run_folder(run):
+    assert {path.name for path in run.iterdir()} >= {"config.toml", "manifest.json", "metrics.jsonl", "checkpoints"}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 20
+    assert "validation/loss" in lines[-1]["values"]
+
+
+def test_info_knows_every_stage(run, generated, command, capsys):
+    for path, kind in ((run, "run"), (run.parent / "shards", "shards"), (generated, "showers")):
+        capsys.readouterr()
+        assert command("info", path, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["kind"] == kind
+
+
+def test_generated_showers_are_complete_showers(generated):
+    with h5py.File(generated) as file:
+        energies, showers = file["incident_energies"][:], file["showers"][:]
+        attributes = dict(file.attrs)
+    assert showers.shape == (20, 6480)
+    assert np.all((energies >= 2600) & (energies <= 3900))
+    assert np.all((showers == 0) | (showers >= np.float32(0.015151514)))
+    assert np.all(np.isfinite(showers))
+    assert attributes["units"] == "MeV"
+    assert attributes["seed"] == 3
+
+
+def test_one_request_gives_the_same_showers_in_memory_as_in_a_file(run, generated):
+    with h5py.File(generated) as file:
+        energies, showers = file["incident_energies"][:, 0], file["showers"][:]
+    again = calojax.generate(run, energies, seed=3, progress=False)
+    np.testing.assert_array_equal(again.showers, showers)
+
+
+def test_conditions_are_taken_in_their_order(run, command):
+    out = run.parent / "conditioned.hdf5"
+    assert command("generate", run, "--conditions", run.parent / "slice.hdf5", "--out", out) == 0
+    with h5py.File(out) as ours, h5py.File(run.parent / "slice.hdf5") as given:
+        np.testing.assert_array_equal(ours["incident_energies"][:], given["incident_energies"][:])
+
+
+def test_evaluating_writes_metrics_and_a_report(run, generated, command):
+    out = run.parent / "report"
+    assert command("evaluate", run.parent / "slice.hdf5", generated, "--geometry", "ds2", "--out", out) == 0
+    found = json.loads((out / "metrics.json").read_text())
+    assert found["schema"] == "calojax.metrics/1"
+    assert found["metrics"]["separation.e_tot"]["n_generated"] == 20
+    assert "<html" in (out / "index.html").read_text().lower()
+
+
+def test_nothing_is_overwritten(run, generated, command, capsys):
+    before = generated.read_bytes()
+    config = run.parent / "tiny.toml"
+    for arguments in (
+        ("generate", run, "--n", 1, "--out", generated),
+        ("train", config, "--data", run.parent / "shards", "--out", run),
+        ("prepare", "pyramid", run.parent / "slice.hdf5", "--out", run.parent / "shards"),
+    ):
+        capsys.readouterr()
+        assert command(*arguments) == 2
+        assert "exists already" in capsys.readouterr().err
+    assert generated.read_bytes() == before
+
+
+def test_files_are_prepared_once_into_the_cache(run, command):
+    arguments = (
+        "--data",
+        run.parent / "slice.hdf5",
+        "--set",
+        "training.steps=1",
+        "--set",
+        "training.validation_rows=0",
+    )
+    home = cache.folder() / "shards"
+    made = set()
+    for number in range(2):
+        out = run.parent / f"cached-{number}"
+        assert command("train", run.parent / "tiny.toml", *arguments, "--out", out) == 0
+        made.add(tuple(sorted(path.name for path in home.iterdir())))
+    assert len(made) == 1
+
+
+def test_a_run_that_is_finished_resumes_to_the_same_step(run, command, capsys):
+    config, shards = run.parent / "tiny.toml", run.parent / "shards"
+    capsys.readouterr()
+    assert command("train", config, "--data", shards, "--out", run, "--resume") == 0
+    assert "20 steps" in capsys.readouterr().out
