@@ -28,7 +28,7 @@ def keep_compiled() -> None:
     """
     import jax  # noqa: PLC0415  (a second)
 
-    if jax.config.jax_compilation_cache_dir:
+    if getattr(jax.config, "jax_compilation_cache_dir", None):
         return
     place = folder() / f"compiled-{_cpu()}"
     try:

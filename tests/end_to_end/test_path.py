@@ -76,14 +76,7 @@ def test_nothing_is_overwritten(run, generated, command, capsys):
 
 
 def test_files_are_prepared_once_into_the_cache(run, command):
-    arguments = (
-        "--data",
-        run.parent / "slice.hdf5",
-        "--set",
-        "training.steps=1",
-        "--set",
-        "training.validation_rows=0",
-    )
+    arguments = ("--data", run.parent / "slice.hdf5")
     home = cache.folder() / "shards"
     made = set()
     for number in range(2):
