@@ -69,3 +69,11 @@ def quantise(tables: Table, position: Array, z: Array) -> Array:
     """z, position of one shape -> the k (int32) whose interval [edge_k, edge_k+1) holds z."""
     edges = tables.edges[position]  # (..., K+2)
     return jnp.sum((z[..., None] >= edges[..., 1:-1]).astype(jnp.int32), -1)
+
+
+def log_probability(tables: Table, position: Array, k: Array) -> Array:
+    """Log probability of k in its table, position and k of one shape."""
+    below, above = tables.below, tables.above
+    from_below = below[position, k + 1] - below[position, k]
+    from_above = above[position, k] - above[position, k + 1]
+    return jnp.log(jnp.maximum(jnp.where(below[position, k] < 0.5, from_below, from_above), 1e-12))

@@ -125,9 +125,7 @@ def _init_coupling(key, shape):
     params = {
         "kept": dense.init(keys[0], shape.dims * (1 + shape.neighbours), shape.hidden),
         "context": dense.init(keys[1], shape.context, shape.hidden),
-        "rest": dense.init_stack(
-            keys[2], (shape.hidden, shape.hidden, shape.dims * splines.parameters(shape.bins))
-        ),
+        "rest": dense.init_stack(keys[2], (shape.hidden, shape.hidden, shape.dims * splines.parameters(shape.bins))),
     }
     if shape.pooled:
         params["point"] = dense.init(keys[3], shape.dims + shape.context, shape.pooled)

@@ -40,11 +40,11 @@ def dequantise_exactly(pattern: Array, uniforms: Array, real: Array | None = Non
     arrival = jnp.cumsum(jnp.where(left > 0, waits / rate, 0.0), axis=0)
     hit_time = jnp.sum(jnp.where(rank[:, None, :] == steps[None], arrival[None], 0.0), 1)
     last = jnp.where(n_hit > 0, arrival[-1], 0.0)
-    miss_time = jnp.maximum(last + waits_of_misses(rank, waits) / _RATE, jnp.nextafter(last, jnp.inf))
+    miss_time = jnp.maximum(last + _waits_of_misses(rank, waits) / _RATE, jnp.nextafter(last, jnp.inf))
     return jnp.where(real, -jnp.log(jnp.where(pattern, hit_time, miss_time)), SHIFT)
 
 
-def waits_of_misses(rank: Array, waits: Array) -> Array:
+def _waits_of_misses(rank: Array, waits: Array) -> Array:
     """Waiting times not used by the hits: miss number j takes waits[k + j], k hits (n, E)."""
     n = rank.shape[0]
     miss = rank >= n
@@ -55,15 +55,19 @@ def waits_of_misses(rank: Array, waits: Array) -> Array:
 def log_density(pattern: Array, x: Array, real: Array | None = None) -> Array:
     """log q(X | pattern) of `dequantise_exactly`, (E,): the two Gumbels, minus the log of the chance of a right order.
 
-        P(match) = prod_m m / (m + (n - k) e^-7),  m = 1..k
+    P(match) = prod_m m / (m + (n - k) e^-7),  m = 1..k
     """
     real = jnp.ones_like(pattern) if real is None else real
-    y = x - jnp.where(pattern, 0.0, SHIFT)
-    independent = jnp.sum(jnp.where(real, -y - jnp.exp(-y), 0.0), 0)
     n_hit, n_real = jnp.sum(pattern, 0), jnp.sum(real, 0)
     m = jnp.arange(1, pattern.shape[0] + 1)[:, None]
     log_match = -jnp.sum(jnp.where(m <= n_hit, jnp.log1p((n_real - n_hit) * _RATE / m), 0.0), 0)
-    return independent - log_match
+    return log_density_published(pattern, x, real) - log_match
+
+
+def log_density_published(pattern: Array, x: Array, real: Array) -> Array:
+    """log q(X | pattern) of `dequantise`, (E,): independent Gumbels of the real subcells."""
+    y = x - jnp.where(pattern, 0.0, SHIFT)
+    return jnp.sum(jnp.where(real, -y - jnp.exp(-y), 0.0), 0)
 
 
 def quantise(x: Array, k: Array, real: Array | None = None) -> Array:

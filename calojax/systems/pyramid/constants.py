@@ -19,6 +19,14 @@ class Polynomials(NamedTuple):
     width: Numbers
 
 
+class Parents(NamedTuple):
+    """Tables of one stage of the published form, by position of the parent (P of them, n children at most)."""
+
+    table: cdf.Table  # number of hit children
+    frequency: Numbers  # (P, n) how often a child is hit, if its parent is
+    exists: Numbers  # (P, n) bool
+
+
 class Constants(NamedTuple):
     """Arrays in float32 and int32; energies MeV."""
 
@@ -33,6 +41,9 @@ class Constants(NamedTuple):
     hit_rings: cdf.Table  # by layer: number of hit rings
     layer_hits: cdf.Table  # by layer: number of hit cells
     hit_cells: Numbers  # (N, A) log probability of 1..A hit cells
+    layers_of: Parents  # the shower, its layers
+    rings_of: Parents  # the layers, their rings
+    cells_of: Parents  # the rings, their cells
     response: Polynomials  # ln of excess energy over incident energy
     layer_share: Polynomials  # (L) logit of a layer's share of what is left
     ring_share: Polynomials  # (N) logit of a ring's share of what is left of its layer
@@ -64,17 +75,38 @@ def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray
         hit_rings=cdf.table(rings),
         layer_hits=cdf.table(hits),
         hit_cells=log(hit_cells[:, 1:]),
+        **_parents(whole, statistics, pseudo),
         cells_per_ring=statistics["cells_per_ring"][0],
         **fits,
     )
     return _narrow(constants)
 
 
+def _parents(whole: Tree, statistics: dict[str, np.ndarray], pseudo: float) -> dict[str, Parents]:
+    """What the published form needs: tables and hit frequencies from the counts of hit children."""
+    layers, rings, cells = (statistics[name] for name in ("hit_layers", "hit_rings", "hit_cells"))
+    showers, in_layer, in_ring = layers.sum(), rings.sum(1), cells.sum(1)  # how often each parent was hit
+    ring_exists, cell_exists = whole.layer_rings >= 0, whole.ring_cells >= 0
+    of_rings = np.where(ring_exists, in_ring[whole.layer_rings], 0) / np.maximum(in_layer, 1)[:, None]
+    hits = cells @ np.arange(cells.shape[1])
+    of_cells = (hits / np.maximum(in_ring, 1) / cell_exists.sum(1))[:, None] * cell_exists
+    all_layers = np.ones((1, len(in_layer)), bool)
+    made = {
+        "layers_of": (layers, in_layer[None] / showers, all_layers, None),
+        "rings_of": (rings, of_rings, ring_exists, _between(ring_exists)),
+        "cells_of": (cells, of_cells, cell_exists, _between(cell_exists)),
+    }
+    return {
+        name: Parents(cdf.table(cdf.probabilities(counts, pseudo, allowed)), np.clip(q, 1e-3, 1 - 1e-3), exists)
+        for name, (counts, q, exists, allowed) in made.items()
+    }
+
+
 def _narrow(constants: Any) -> Any:
     """float64 -> float32, int64 -> int32."""
     import jax
 
-    to = {"f": np.float32, "i": np.int32}
+    to = {"f": np.float32, "i": np.int32, "b": np.bool_}
     return jax.tree.map(lambda a: np.asarray(a).astype(to[np.asarray(a).dtype.kind]), constants)
 
 

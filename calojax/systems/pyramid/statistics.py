@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from calojax.geometry import Cylinder
-from calojax.systems.pyramid.coarse import Tree, tree
+from calojax.systems.pyramid.coarse import tree
 
 SMALLEST_EXCESS = 1e-6  # MeV; energies above threshold are kept at or above it, so that their logarithm exists
 DEGREE = 3  # polynomials in ln E, degree + 1 coefficients
@@ -116,7 +116,9 @@ class Statistics:
         some = total > 0
         self.response.add(np.zeros(some.sum(), int), x[some], np.log(total[some] / incident_energy[some]))
         grid = self.grid(energy)
-        self._shares(self.layer_share, grid.sum(2), np.broadcast_to(np.arange(self.shape[0]), (len(x), self.shape[0])), x)
+        self._shares(
+            self.layer_share, grid.sum(2), np.broadcast_to(np.arange(self.shape[0]), (len(x), self.shape[0])), x
+        )
         parents = grid.reshape(-1, self.shape[1])
         numbers = np.broadcast_to(self.tree.layer_rings, grid.shape).reshape(parents.shape)
         self._shares(self.ring_share, parents, numbers, np.repeat(x, self.shape[0]))

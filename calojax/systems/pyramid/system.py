@@ -121,7 +121,7 @@ def buckets(config: Config, manifest: shards.Manifest) -> dict[str, tuple[int, .
     cylinder, tile = geometry.from_json(manifest.geometry), config.training.tile
     rings, cells = int(np.sum(cylinder.n_rings)), cylinder.n_cells
     of_rings, of_cells = manifest.tables["size_moments"].T
-    size = lambda moments, sigmas: tile * moments[0] + sigmas * np.sqrt(tile) * moments[1]  # noqa: E731
+    size = lambda moments, sigmas: tile * moments[0] + sigmas * np.sqrt(tile) * moments[1]
     return {
         "ring": _sizes(tile * rings, (size(of_rings, 2.0), size(of_rings, 4.5))),
         "hit": _sizes(tile * cells, (size(of_cells, 5.0),)),

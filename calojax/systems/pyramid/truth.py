@@ -13,6 +13,7 @@ from jax import Array
 from calojax.nn import sets
 from calojax.systems.pyramid.constants import Constants
 
+
 class Rings(NamedTuple):
     """The flat list of hit rings: owner (E,), T in the padding; ring (E,); real (E,); table (T, N) place, E if none."""
 

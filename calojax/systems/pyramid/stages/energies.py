@@ -22,16 +22,16 @@ from calojax.nn import couplings, dense, placement, sets, splines
 from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
+from calojax.systems.pyramid.hits import Hits
+from calojax.systems.pyramid.noise import Noise
 from calojax.systems.pyramid.stages import grid, ringlist, rings
-from calojax.systems.pyramid.stages.grid import Grid
-from calojax.systems.pyramid.stages.rings import Numbers
 from calojax.systems.pyramid.truth import Rings
 
 FACES = 4  # the first of `coarse.NEIGHBOURS`, which share a face: whose energies are seen
 TINY = 1e-12
 
 
-class Noise(NamedTuple):
+class Normals(NamedTuple):
     """Standard normal: total (T,), layers (1, G), rings (R, G), cells (A, E)."""
 
     total: Array
@@ -49,13 +49,13 @@ class Energies(NamedTuple):
     cells: Array
 
 
-class Pattern(NamedTuple):
-    """Where the hits are: of layers (numbers), rings (R, G) with their number of hit cells, cells (A, E)."""
-
-    numbers: Numbers
-    counts: Array
-    rings: Rings
-    cells: Array
+def noise(of_showers: Noise, listed: Rings, constants: Constants) -> Normals:
+    """All that stage 4 takes."""
+    depth, radii = constants.tree.layer_rings.shape
+    on_grid = of_showers.on_grid("energies", radii + 2, depth, normal=True)
+    total = on_grid[-1].reshape(-1, depth)[:, 0]
+    in_cells = of_showers.by_ring("cell energies", listed, constants.tree.ring_cells.shape[1], normal=True)
+    return Normals(total, on_grid[radii : radii + 1], on_grid[:radii], in_cells)
 
 
 def of_showers(excess: Array, rings: Rings, constants: Constants) -> Energies:
@@ -102,13 +102,13 @@ def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
 def log_probability(
     params: dict[str, Any],
     incident_energy: Array,
-    known: Grid,
-    pattern: Pattern,
+    pattern: Hits,
     energies: Energies,
     config: Model,
     constants: Constants,
 ) -> dict[str, Array]:
     """Log densities of the standardised logits: total (T,), layers (G,), rings (G,), cells (E,)."""
+    known = pattern.known
     total = _standard_total(incident_energy, energies.total, constants)
     raw = _total_raw(params, known, pattern.numbers, constants)
     scores = {"total": _density(raw, total[None], config)[0]}
@@ -118,24 +118,24 @@ def log_probability(
     fit = _layer_fit(incident_energy, constants)
     standard = jnp.where(setting.real, (logits - fit[0]) / fit[1], 0.0)
     scores["layers"] = couplings.log_density(params["layers"], standard, setting, shape)
-    scores["rings"] = _divide_layers(params, known, pattern, energies.layers, energies.rings, None, config, constants)[1]
+    scores["rings"] = _divide_layers(params, pattern, energies.layers, energies.rings, None, config, constants)[1]
     by_ring = jnp.sum(energies.cells, 0)
-    scores["cells"] = _divide_rings(
-        params, incident_energy, pattern, by_ring, energies.cells, None, config, constants
-    )[1]
+    scores["cells"] = _divide_rings(params, incident_energy, pattern, by_ring, energies.cells, None, config, constants)[
+        1
+    ]
     return scores
 
 
 def draw(
     params: dict[str, Any],
     incident_energy: Array,
-    known: Grid,
-    pattern: Pattern,
-    noise: Noise,
+    pattern: Hits,
+    noise: Normals,
     config: Model,
     constants: Constants,
 ) -> Array:
     """Energies above threshold of the hit cells, (A, E), MeV."""
+    known = pattern.known
     raw = _total_raw(params, known, pattern.numbers, constants)
     total = couplings.undo_by_context(raw, noise.total[None], config.bound).values[0]
     energy = incident_energy * jnp.exp(total * constants.response.width[0] + _response(incident_energy, constants))
@@ -145,7 +145,7 @@ def draw(
     logits = (standard * fit[1] + fit[0]).reshape(known.energy.shape[1], -1)
     hit = known.hit.reshape(logits.shape)
     layers = _take_shares(logits.T, hit.T, energy).T.ravel()
-    by_ring, _ = _divide_layers(params, known, pattern, layers, None, noise.rings, config, constants)
+    by_ring, _ = _divide_layers(params, pattern, layers, None, noise.rings, config, constants)
     in_list = truth.from_grid(by_ring, constants)[
         jnp.minimum(pattern.rings.owner, known.energy.shape[1] - 1), pattern.rings.ring
     ]
@@ -222,15 +222,15 @@ def _take_shares(logits, hit, energy):
 # --- rings of a layer
 
 
-def _divide_layers(params, known, pattern, layers, true_rings, noise, config, constants):
+def _divide_layers(params, pattern, layers, true_rings, noise, config, constants):
     """Energies of the rings (R, G) and log density (G,): of true ones, or drawn with noise."""
     depth, radii = constants.tree.layer_rings.shape
     n = constants.tree.ring_cells.shape[1]
     around = truth.layers_apart(depth, grid.VECTORS)
     hit = pattern.counts > 0
     per_cell = layers / jnp.maximum(pattern.numbers.cells, 1)
-    context = _ring_context(params, known, pattern, per_cell, constants)
-    mean, width = _ring_fit(known, constants)
+    context = _ring_context(params, pattern, per_cell, constants)
+    mean, width = _ring_fit(pattern.known, constants)
     behind = None if true_rings is None else _behind(true_rings)
     first, *rest = params["rings"]
 
@@ -281,7 +281,8 @@ def _score_split(raw, fit, here, free, taken, rest, config):
     return Split(taken, rest, jnp.where(free, score, 0.0))
 
 
-def _ring_context(params, known, pattern, per_cell, constants):
+def _ring_context(params, pattern, per_cell, constants):
+    known = pattern.known
     depth = constants.tree.layer_rings.shape[0]
     around = truth.layers_apart(depth, grid.VECTORS)
     numbers = rings.number_features(pattern.numbers, constants)
@@ -365,4 +366,3 @@ def _cell_context(params, incident_energy, listed, counts, per_cell, around, con
     near = [ringlist.near_numbers(x, around) for x in (own, share)]
     parts = [energy, constants.ring_features[:, listed.ring], share, own, *near]
     return dense.apply(params["cell_context"], jnp.concatenate(parts))
-

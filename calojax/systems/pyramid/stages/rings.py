@@ -80,9 +80,8 @@ def log_probability(
     density = couplings.log_density(params["numbers"], jnp.where(known.hit, z, 0.0), _setting(known, constants), shape)
     # with respect to the table: the flow's density over the standard normal one
     numbers_score = density - jnp.where(known.hit, jnp.sum(couplings.standard_normal(z), 0), 0.0)
-    prior = _table_log(constants.hit_rings, layer, numbers.rings) + _table_log(
-        constants.layer_hits, layer, numbers.cells
-    )
+    prior = cdf.log_probability(constants.hit_rings, layer, numbers.rings)
+    prior += cdf.log_probability(constants.layer_hits, layer, numbers.cells)
     logit = _logit(params, known, numbers, constants)
     placed = placement.score(logit, _order(known, constants), numbers.rings, _real(known, constants), pattern)
     return jnp.where(known.hit, numbers_score + prior, 0.0), placed.log_probability
@@ -135,12 +134,6 @@ def _setting(known, constants):
     return couplings.Setting(known.context, known.hit, known.parity, known.owner, showers, neighbours)
 
 
-def _table_log(table, layer, k):
-    from_below = table.below[layer, k + 1] - table.below[layer, k]
-    from_above = table.above[layer, k] - table.above[layer, k + 1]
-    return jnp.log(jnp.maximum(jnp.where(table.below[layer, k] < 0.5, from_below, from_above), 1e-12))
-
-
 def _order(known, constants):
     layers, radii = constants.tree.layer_rings.shape
     return grid.ring_order(layers, radii, known.hit.shape[0] // layers)
@@ -154,9 +147,7 @@ def _real(known, constants):
 def _logit(params, known, numbers, constants):
     layers, radii = constants.tree.layer_rings.shape
     around = truth.layers_apart(layers, grid.VECTORS)
-    context = dense.apply(
-        params["context"], jnp.concatenate([known.context, number_features(numbers, constants)])
-    )
+    context = dense.apply(params["context"], jnp.concatenate([known.context, number_features(numbers, constants)]))
     first, *rest = params["place"]
 
     def logit(step, cell, states, owed, left):
