@@ -9,18 +9,17 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_VERBS = ("demo", "evaluate", "generate", "info", "load", "prepare", "train")
+_VERBS = ("evaluate", "generate", "info", "load", "prepare", "train")
 _ROOMS = ("evaluation", "files", "generation", "geometry", "nn", "report", "shards", "training")
-__all__ = sorted([*_VERBS, *_ROOMS, "InputError"])
+_HOME = {verb: "verbs" for verb in _VERBS} | {"demo": "demonstration", "InputError": "errors"}
+__all__ = sorted([*_HOME, *_ROOMS])
 
 
 def __getattr__(name: str) -> Any:
-    if name in _VERBS:
-        return getattr(importlib.import_module("calojax.verbs"), name)
+    if name in _HOME:
+        return getattr(importlib.import_module(f"calojax.{_HOME[name]}"), name)
     if name in _ROOMS:
         return importlib.import_module(f"calojax.{name}")
-    if name == "InputError":
-        return importlib.import_module("calojax.errors").InputError
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,6 @@ from calojax.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from calojax.demonstration import Demo
     from calojax.evaluation import Metrics
     from calojax.generation import Showers
     from calojax.geometry import Cylinder
@@ -46,6 +46,8 @@ def experiment(path: str | Path, settings: Iterable[str] = ()) -> Experiment:
     `key=value`, the value in TOML.
     """
     table = configuration.read_toml(path)
+    if isinstance(table.get("data"), str):
+        table["data"] = {"source": table["data"]}
     for setting in settings:
         table = configuration.override(table, setting)
     name = table.pop("system", None)
@@ -56,9 +58,10 @@ def experiment(path: str | Path, settings: Iterable[str] = ()) -> Experiment:
             rule=f"it names the system, one of {', '.join(sorted(systems.TABLE))}",
             remedy='write system = "pyramid" on top, for example',
         )
-    fields = table.pop("data", {})
-    fields = {"source": fields} if isinstance(fields, str) else fields
-    source = fields.get("source", "")
+    source = ""
+    if isinstance(table.get("data"), dict):
+        source = table["data"].get("source", "")
+        table["data"] = {key: value for key, value in table["data"].items() if key != "source"}
     if source not in ("", SAMPLE):
         raise InputError(
             where=f"{path}, data",
@@ -66,7 +69,6 @@ def experiment(path: str | Path, settings: Iterable[str] = ()) -> Experiment:
             rule="configurations hold no paths; the only source with a name is the sample",
             remedy='give --data PATH, or write data = "sample"',
         )
-    table["data"] = {key: value for key, value in fields.items() if key != "source"}
     return Experiment(name, configuration.build(systems.load_config(name), table, where=str(path)), source)
 
 
@@ -177,6 +179,7 @@ def generate(
         calochallenge.refuse_existing(Path(out))
     if sum(given is not None for given in (energies, n, conditions)) != 1:
         raise TypeError("generate needs exactly one of energies, n and conditions")
+    _check_request(n, energy, energy_range, seed)
     if conditions is not None:
         energies = calochallenge.read_energies(conditions)
     loaded = load(run, settings)
@@ -222,7 +225,7 @@ def evaluate(
     if out is not None:
         from calojax import report  # noqa: PLC0415  (matplotlib)
 
-        report.write(Path(out), metrics)
+        report.write(out, metrics, progress=progress)
     return metrics
 
 
@@ -233,35 +236,36 @@ def info(path: str | Path) -> dict[str, Any]:
     return inspection.inspect(Path(path))
 
 
-def demo(
-    system: str = "pyramid", out: str | Path | None = None, *, settings: Sequence[str] = (), progress: bool = True
-) -> "Demo":
-    """Train a small model on the sample, generate, compare with held-out showers, and report.
-
-    out: a new folder, default `calojax-demo`, then `calojax-demo-2`; settings: overrides as `key=value`.
-    """
-    from calojax import demonstration  # noqa: PLC0415
-
-    folder = _new_folder(Path("calojax-demo")) if out is None else Path(out)
-    return demonstration.demonstrate(system, folder, settings=settings, progress=progress)
-
-
-def _draw_energies(n: int, energy: float | None, energy_range: tuple[float, float], seed: int) -> "np.ndarray":
-    import numpy as np  # noqa: PLC0415
-
-    if n < 1:
+def _check_request(n: int | None, energy: float | None, energy_range: tuple[float, float] | None, seed: int) -> None:
+    """InputError for numbers that no shower can be drawn from."""
+    if n is not None and n < 1:
         raise InputError(where="n", found=f"is {n}", rule="at least one shower is needed", remedy="give --n 1 or more")
-    if energy is not None:
-        return np.full(n, float(energy))
-    low, high = energy_range
-    if not 0 < low <= high < np.inf:
+    if n is None and (energy, energy_range) != (None, None):
+        raise InputError(
+            where="energy",
+            found="is given beside the energies themselves",
+            rule="it is for a number of showers",
+            remedy="leave it out, or give --n",
+        )
+    if energy_range is not None and not 0 < energy_range[0] <= energy_range[1] < math.inf:
         raise InputError(
             where="energy range",
-            found=f"is {low:g} to {high:g} MeV",
+            found=f"is {energy_range[0]:g} to {energy_range[1]:g} MeV",
             rule="it must go from an energy above 0 to a larger one",
             remedy="give --energy-range LOW:HIGH in MeV",
         )
-    return np.exp(np.random.default_rng((seed, 1)).uniform(np.log(low), np.log(high), n))
+    if not 0 <= seed < 2**32:
+        raise InputError(where="seed", found=f"is {seed}", rule="it must be 0 to 2^32 - 1", remedy="give another one")
+
+
+def _draw_energies(n: int, energy: float | None, energy_range: tuple[float, float], seed: int) -> "np.ndarray":
+    """(n,) incident energies, MeV: all the same, or log-uniform in the range."""
+    import numpy as np  # noqa: PLC0415
+
+    if energy is not None:
+        return np.full(n, float(energy))
+    low, high = np.log(energy_range)
+    return np.exp(np.random.default_rng((seed, 1)).uniform(low, high, n))
 
 
 def _new_folder(wanted: Path) -> Path:
