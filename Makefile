@@ -7,6 +7,7 @@ INSTALL = $(BIN)/pip install --quiet --editable
 .PHONY: demo test lint types bench docs clean
 
 demo: $(VENV)/.installed
+	@rm -rf runs/demo
 	$(BIN)/calojax demo pyramid --out runs/demo
 
 test: $(VENV)/.installed-test
