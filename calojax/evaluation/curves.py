@@ -1,8 +1,9 @@
 """Arrays behind the figures. Whatever the report draws is made here, once, and stored beside the metrics.
 
-Names: histogram.<family>.edges|layers|<sample> (counts with the outside ones), response.<sample>, hits.<sample>
-(rows: mean, error, width, error), longitudinal.<sample>, radial.<sample>, probability.<sample>, share.<sample>,
-pearson.<sample>, zoom.<sample>, example.*; samples: reference, generated, train.
+Names: histogram.<family>.edges (C, B + 1), .layers (C,), .<sample> (2, C, B); e_tot_in_bins.<sample> (2, n, B);
+response.<sample>, hits.<sample> (4, n): mean, error, width, error; longitudinal.<sample> (2, L), rings.<sample> (2, R),
+probability.<sample> (R,); pearson.<sample> (R, R), zoom.<sample>; independent.*; example.*; bins.*; geometry.*.
+Samples: reference, generated, train. A leading 2 is value and error; histograms are shares of the entries in the range.
 """
 
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
         made[f"histogram.{name}.edges"], made[f"histogram.{name}.layers"] = family.edges, family.layers
     for sample_name, one in digests.items():
         for name, counts in one.histograms.items():
-            made[f"histogram.{name}.{sample_name}"] = counts.sum(axis=0)
+            made[f"histogram.{name}.{sample_name}"] = _shares(counts)
         made[f"e_tot_in_bins.{sample_name}"] = _e_tot_in_bins(one)
         made[f"response.{sample_name}"] = _rows(one.response(frame.fine))
         made[f"hits.{sample_name}"] = _rows(one.hits(frame.fine))
@@ -108,12 +109,17 @@ def _profiles(one: Digest) -> dict[str, np.ndarray]:
 
 
 def _e_tot_in_bins(one: Digest) -> np.ndarray:
-    """Counts (n_bins, 102) of E_tot/E_inc in each of the energy bins, in the bins of the whole."""
-    place = one.frame.bins.place(one.sample.incident_energy)
-    ratio, edges = one.e_tot / one.sample.incident_energy, one.frame.families["e_tot"].edges[0]
-    return np.stack(
-        [np.bincount(histograms.place(ratio[place == b], edges), minlength=102) for b in range(one.frame.bins.n_bins)]
-    )
+    """E_tot/E_inc in each of the n energy bins (2, n, B), in the bins of the whole."""
+    place, edges = one.frame.bins.place(one.sample.incident_energy), one.frame.families["e_tot"].edges
+    ratio, n_blocks = one.e_tot / one.sample.incident_energy, one.sample.n_blocks
+    rows = [np.where(place == b, ratio, np.inf) for b in range(one.frame.bins.n_bins)]  # inf: outside
+    return _shares(np.concatenate([histograms.counts(row[:, None], edges, n_blocks) for row in rows], axis=1))
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    """Histograms (K, C, B + 2) as shares of the entries in the range, with errors: (2, C, B) float32."""
+    inside = counts[..., 1:-1]
+    return np.stack(jackknife(lambda c: c / np.maximum(c.sum(axis=-1, keepdims=True), 1), inside)).astype(np.float32)
 
 
 def _independent_width(reference: Digest, independent: Patterns) -> np.ndarray:

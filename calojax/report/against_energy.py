@@ -1,0 +1,149 @@
+"""Quantities against the incident energy: response, number of hits, hit correlations."""
+
+from typing import Any
+
+import numpy as np
+
+from calojax.evaluation.schema import Metrics
+from calojax.report.drawing import COLOURS, NAMES, Picture, figure, picture, with_error
+from calojax.report.spectra import LABELS, panel, samples
+
+_DIRECTIONS = {"alpha": "next in alpha", "opposite": "opposite cell", "z": "next layer", "r": "next ring"}
+
+
+def response(metrics: Metrics) -> Picture:
+    """Linearity and resolution with their ratio to the reference."""
+    said = _bins(metrics, "response.{}.mean"), _bins(metrics, "response.{}.width")
+    drawn = figure(10.5, 4.6)
+    left, right = drawn.subfigures(1, 2)
+    curves, edges = samples(metrics, "response"), metrics.curves["bins.fine"]
+    _curve(left, edges, {s: c[:2] for s, c in curves.items()}, r"mean of $E_\mathrm{tot}/E_\mathrm{inc}$")
+    relative = {s: np.stack([c[2], c[3]]) / c[0] for s, c in curves.items()}
+    _curve(right, edges, relative, "width / mean of $E_\\mathrm{tot}/E_\\mathrm{inc}$", log_y=True, legend=False)
+    caption = f"Linearity and resolution. Mean, generated (reference), in energy bins: {said[0]}. Width: {said[1]}."
+    return picture(drawn, caption, caption)
+
+
+def hits(metrics: Metrics) -> Picture:
+    """Mean and spread of the number of hits."""
+    said = _bins(metrics, "hits.{}.mean"), _bins(metrics, "hits.{}.width")
+    drawn = figure(10.5, 4.6)
+    left, right = drawn.subfigures(1, 2)
+    curves, edges = samples(metrics, "hits"), metrics.curves["bins.fine"]
+    _curve(left, edges, {s: c[:2] for s, c in curves.items()}, "mean number of hits", log_y=True)
+    axis = _curve(right, edges, {s: c[2:] for s, c in curves.items()}, "spread at fixed energy / mean", legend=False)
+    _alone(axis, metrics.curves["bins.edges"], metrics.curves["independent.hits"])
+    axis.legend()
+    caption = (
+        f"Number of hits at fixed energy. Mean, generated (reference): {said[0]}. Relative spread: {said[1]}. "
+        "Grey: what cells drawn independently would give."
+    )
+    return picture(drawn, caption, caption)
+
+
+def correlations(metrics: Metrics) -> Picture:
+    """Hit correlations at fixed energy against the energy bin, one panel for each direction."""
+    drawn = figure(13, 3.6)
+    edges = metrics.curves["bins.edges"]
+    axes = drawn.subplots(1, 4)
+    middle = np.sqrt(edges[1:] * edges[:-1]) / 1000
+    for axis, (direction, words) in zip(axes, _DIRECTIONS.items(), strict=True):
+        found = [metrics[f"correlation.hits.{direction}.{b}"] for b in range(len(middle))]
+        for sample, value, error, shift in (
+            ("reference", "reference", "reference_error", 0.96),
+            ("generated", "value", "error", 1.04),
+        ):
+            pairs = [(m.to_table().get(value), m.to_table().get(error)) for m in found]
+            y, dy = np.array([[np.nan if x is None else x for x in pair] for pair in pairs], float).T
+            axis.errorbar(middle * shift, y, dy, fmt="o", ms=4, color=COLOURS[sample], label=NAMES[sample])
+        floor = [np.nan if m.floor is None else m.floor for m in found]
+        axis.plot(middle, floor, "--", color=COLOURS["train"], label="real showers")
+        _alone(axis, edges, metrics.curves[f"independent.{direction}"])
+        axis.set(xscale="log", title=words, xlabel=r"$E_\mathrm{inc}$ [GeV]")
+        axis.margins(y=0.15)
+    axes[0].set_ylabel("mean correlation of hits")
+    axes[0].legend()
+    said = "; ".join(f"{words}: {_bins(metrics, f'correlation.hits.{d}.{{}}')}" for d, words in _DIRECTIONS.items())
+    caption = (
+        f"Hit correlations of neighbouring cells at fixed energy, generated (reference), in energy bins. {said}. "
+        "Grey: what cells drawn independently would give."
+    )
+    return picture(drawn, caption, caption)
+
+
+def e_tot_in_bins(metrics: Metrics) -> Picture:
+    """E_tot/E_inc in each energy bin."""
+    edges = metrics.curves["bins.edges"]
+    n_bins = len(edges) - 1
+    drawn = figure(3.6 * n_bins, 4.0)
+    grid = np.atleast_1d(drawn.subfigures(1, n_bins))
+    shares = samples(metrics, "e_tot_in_bins")
+    for b in range(n_bins):
+        title = f"{edges[b] / 1000:.3g}–{edges[b + 1] / 1000:.3g} GeV"
+        bins = metrics.curves["histogram.e_tot.edges"][0]
+        panel(grid[b], bins, {s: c[:, b] for s, c in shares.items()}, LABELS["e_tot"], title=title, legend=b == 0)
+    said = _bins(metrics, "response.{}.mean"), _bins(metrics, "response.{}.width")
+    caption = f"E<sub>tot</sub>/E<sub>inc</sub> in bins of incident energy. Mean, generated (reference): {said[0]}; width: {said[1]}."
+    return picture(drawn, caption, "Histograms of E_tot/E_inc in bins of incident energy")
+
+
+def _curve(
+    drawn: Any,
+    edges: np.ndarray,
+    curves: dict[str, np.ndarray],
+    label: str,
+    *,
+    log_y: bool = False,
+    legend: bool = True,
+) -> Any:
+    """Values with errors (2, n) by sample against energy, their ratio to the reference below; the upper axes."""
+    upper, lower = drawn.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
+    middle = np.sqrt(edges[1:] * edges[:-1]) / 1000
+    base, base_error = curves["reference"]
+    for sample, (value, error) in curves.items():
+        ratio, ratio_error = value / base, np.abs(error / base)
+        if sample == "train":
+            upper.plot(middle, value, "--", color=COLOURS[sample], label=NAMES[sample])
+            lower.plot(middle, ratio, "--", color=COLOURS[sample], lw=1)
+            continue
+        marker = "s" if sample == "reference" else "o"
+        face = "white" if sample == "reference" else COLOURS[sample]
+        style = {"fmt": marker, "ms": 5, "mfc": face, "color": COLOURS[sample], "lw": 1}
+        upper.errorbar(middle, value, error, label=NAMES[sample], **style)
+        if sample == "reference":
+            lower.fill_between(middle, 1 - ratio_error, 1 + ratio_error, color="#d9d9d9", lw=0)
+        else:
+            lower.errorbar(middle, ratio, ratio_error, **style)
+    lower.axhline(1, color="black", lw=0.7)
+    upper.set(xscale="log", ylabel=label)
+    if log_y:
+        upper.set_yscale("log")
+    lower.set(xlabel=r"$E_\mathrm{inc}$ [GeV]", ylabel="ratio")
+    upper.tick_params(labelbottom=False)
+    if legend:
+        upper.legend()
+    return upper
+
+
+def _alone(axis: Any, edges: np.ndarray, values: np.ndarray) -> None:
+    """The level of independent cells, bin by bin."""
+    values = np.asarray(values, float)
+    if np.isfinite(values).any():
+        axis.stairs(
+            np.nan_to_num(values),
+            edges / 1000,
+            baseline=None,
+            color=COLOURS["independent"],
+            lw=1.2,
+            ls=":",
+            label="independent cells",
+        )
+
+
+def _bins(metrics: Metrics, name: str) -> str:
+    """value ± error (reference) of every bin of a quantity."""
+    n_bins = len(metrics.curves["bins.edges"]) - 1
+    found = [metrics[name.format(b)] for b in range(n_bins)]
+    return ", ".join(
+        f"{with_error(m.value, m.error)} ({with_error(m.more['reference'], m.more['reference_error'])})" for m in found
+    )

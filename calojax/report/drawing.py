@@ -1,0 +1,114 @@
+"""How figures look, and how they become part of a page. matplotlib's object interface only: no global state."""
+
+import base64
+import html
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from calojax.errors import missing_extra
+from calojax.evaluation.schema import Metrics
+
+COLOURS = {"reference": "#1a1a1a", "generated": "#c8102e", "train": "#2f6f9f", "independent": "#7a7a7a"}
+FILL = "#d9d9d9"
+NAMES = {"reference": "reference", "generated": "generated", "train": "training showers"}
+_STYLE = {
+    "font.size": 11,
+    "axes.labelsize": 12,
+    "axes.titlesize": 11,
+    "axes.linewidth": 0.9,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "xtick.minor.visible": True,
+    "ytick.minor.visible": True,
+    "xtick.major.size": 5,
+    "ytick.major.size": 5,
+    "xtick.minor.size": 2.5,
+    "ytick.minor.size": 2.5,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "lines.linewidth": 1.4,
+    "savefig.bbox": "tight",
+    "svg.hashsalt": "calojax",
+    "figure.dpi": 100,
+}
+
+
+class Picture(NamedTuple):
+    """A figure of the page: caption (HTML), what a reader who cannot see it should know, and the image's data URI."""
+
+    caption: str
+    alt: str
+    image: str
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of all figures: mplhep's ATLAS style where it is installed, with our sizes. Raises InputError without
+    matplotlib."""
+    try:
+        import matplotlib  # noqa: PLC0415
+    except ImportError as error:
+        raise missing_extra("matplotlib", "report") from error
+    try:
+        import mplhep  # noqa: PLC0415
+
+        base = {
+            k: v for k, v in dict(mplhep.style.ATLAS).items() if k.startswith(("font.", "mathtext.", "axes.unicode"))
+        }
+    except ImportError:
+        base = {}
+    with matplotlib.rc_context(base | _STYLE):
+        yield
+
+
+def figure(width: float, height: float) -> Any:
+    """A figure of this size in inches, drawn without any window system."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def picture(drawn: Any, caption: str, alt: str, *, raster: bool = False, dpi: int = 130) -> Picture:
+    """A drawn figure as SVG, or as PNG where it holds images."""
+    buffer = io.BytesIO()
+    if raster:
+        drawn.savefig(buffer, format="png", dpi=dpi)
+    else:
+        drawn.savefig(buffer, format="svg", metadata={"Date": None})
+    kind = "png" if raster else "svg+xml"
+    return Picture(
+        caption, html.escape(alt), f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    )
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people: `digits` significant ones, a dash for None."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    return f"{value:.{digits}g}" if value == 0 or 1e-4 <= abs(value) < 1e5 else f"{value:.{digits - 1}e}"
+
+
+def with_error(value: float | None, error: float | None) -> str:
+    """value ± error, the value to the error's second digit."""
+    if value is None:
+        return "–"
+    if not error:
+        return number(value)
+    places = int(np.clip(1 - np.floor(np.log10(error)), 0, 7))
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def layer_name(metrics: Metrics, position: int) -> str:
+    """What a layer is called: by its id in the geometry."""
+    return f"layer {int(metrics.curves['geometry.id'][position])}"

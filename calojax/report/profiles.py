@@ -1,0 +1,128 @@
+"""Where the energy goes and which cells are hit: profiles along and across the shower, and maps."""
+
+import numpy as np
+
+from calojax.evaluation.schema import Metrics
+from calojax.report.drawing import COLOURS, NAMES, Picture, figure, layer_name, picture
+from calojax.report.spectra import samples, says
+
+
+def longitudinal(metrics: Metrics) -> Picture:
+    """Mean share of the incident energy per layer."""
+    drawn = figure(6.4, 4.6)
+    upper, lower = drawn.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
+    curves = samples(metrics, "longitudinal")
+    layers = np.arange(curves["reference"].shape[1])
+    _profile(upper, lower, np.append(layers, len(layers)) - 0.5, curves, curves["reference"][0])
+    upper.set(ylabel=r"mean $E_\mathrm{layer}/E_\mathrm{inc}$", yscale="log")
+    upper.tick_params(labelbottom=False)
+    upper.legend()
+    lower.set(xlabel="layer", ylabel="ratio")
+    mean = metrics["separation.e_layer.mean"]
+    peak = int(np.argmax(curves["reference"][0]))
+    shares = ", ".join(f"{NAMES[s]} {c[0, peak]:.4f}" for s, c in curves.items())
+    caption = f"Longitudinal profile. At its maximum, {layer_name(metrics, peak)}: {shares}. "
+    return picture(
+        drawn,
+        caption + f"Spectra of the layers: mean {says(metrics, 'separation.e_layer.mean')}."
+        if mean.value is not None
+        else caption,
+        caption,
+    )
+
+
+def radial(metrics: Metrics) -> Picture:
+    """Mean share of the incident energy per area and ring, for each kind of layer."""
+    curves, starts, rings = samples(metrics, "rings"), _ring_starts(metrics), metrics.curves["geometry.r_edges"]
+    groups: dict[tuple, list[int]] = {}
+    for layer, edges in enumerate(rings):
+        groups.setdefault(tuple(edges[np.isfinite(edges)]), []).append(layer)
+    drawn = figure(5.6 if len(groups) == 1 else 3.9 * len(groups), 4.4)
+    said = []
+    for place, (edges, layers) in zip(np.atleast_1d(drawn.subfigures(1, len(groups))), groups.items(), strict=True):
+        upper, lower = place.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
+        columns = np.array([np.arange(starts[x], starts[x] + len(edges) - 1) for x in layers])
+        area = np.pi * np.diff(np.square(edges))
+        summed = {
+            s: np.stack([c[0][columns].sum(0), np.sqrt((c[1][columns] ** 2).sum(0))]) / area for s, c in curves.items()
+        }
+        _profile(upper, lower, np.asarray(edges), summed, summed["reference"][0])
+        upper.set(ylabel=r"mean energy share / mm$^2$", yscale="log")
+        upper.set_title("all layers" if len(groups) == 1 else ", ".join(layer_name(metrics, x) for x in layers))
+        upper.tick_params(labelbottom=False)
+        lower.set(xlabel="r [mm]", ylabel="ratio")
+        upper.legend()
+        ratio = summed["generated"][0] / np.where(summed["reference"][0] > 0, summed["reference"][0], np.nan)
+        said += [f"{np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}"] if np.isfinite(ratio).any() else ["not known"]
+    caption = f"Radial profile. Generated over reference per ring: {'; '.join(said)}."
+    return picture(drawn, caption, caption)
+
+
+def hit_maps(metrics: Metrics) -> Picture:
+    """Hit probability of cells, layer by ring, averaged over alpha: reference, generated, difference."""
+    maps = {s: _map(metrics, metrics.curves[f"probability.{s}"]) for s in ("reference", "generated")}
+    difference = maps["generated"] - maps["reference"]
+    drawn = figure(12.5, 3.6)
+    axes = drawn.subplots(1, 3)
+    for axis, (title, image) in zip(axes, maps.items(), strict=False):
+        shown = axis.imshow(
+            image.T, origin="lower", aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest"
+        )
+        axis.set_title(title)
+    drawn.colorbar(shown, ax=axes[:2], label="hit probability", pad=0.01)
+    size = max(float(np.nanmax(np.abs(difference))), 1e-6)
+    shown = axes[2].imshow(
+        difference.T, origin="lower", aspect="auto", vmin=-size, vmax=size, cmap="RdBu_r", interpolation="nearest"
+    )
+    axes[2].set_title("generated − reference")
+    drawn.colorbar(shown, ax=axes[2], pad=0.01)
+    for axis in axes:
+        axis.set(xlabel="layer")
+        axis.minorticks_off()
+    axes[0].set_ylabel("ring")
+    caption = (
+        "Probability that a cell is hit, by layer and ring (mean over alpha). Largest difference "
+        f"{size:.3f}, mean {np.nanmean(np.abs(difference)):.4f}."
+    )
+    return picture(drawn, caption, caption, raster=True)
+
+
+def _profile(upper, lower, edges: np.ndarray, curves: dict[str, np.ndarray], base: np.ndarray) -> None:
+    """Values (2, n) in bins, by sample; ratio to `base` below."""
+    middle = (edges[1:] + edges[:-1]) / 2
+    base = np.where(base > 0, base, np.nan)
+    floor = np.nanmin(np.where(base > 0, base, np.nan), initial=np.inf) / 3
+    for sample, (value, error) in curves.items():
+        value = np.where(value > 0, value, np.nan)
+        if sample == "reference":
+            upper.stairs(np.nan_to_num(value), edges, fill=True, color="#d9d9d9", baseline=floor)
+            upper.stairs(np.nan_to_num(value), edges, color=COLOURS[sample], lw=1, label=NAMES[sample], baseline=floor)
+            spread = np.nan_to_num(error / base)
+            lower.stairs(1 + spread, edges, baseline=1 - spread, fill=True, color="#d9d9d9")
+        elif sample == "train":
+            upper.stairs(
+                np.nan_to_num(value), edges, color=COLOURS[sample], ls="--", label=NAMES[sample], baseline=None
+            )
+            lower.stairs(
+                np.nan_to_num(value / base, nan=1.0), edges, color=COLOURS[sample], ls="--", lw=1, baseline=None
+            )
+        else:
+            style = {"fmt": "o", "ms": 3, "lw": 1, "color": COLOURS[sample]}
+            upper.errorbar(middle, value, error, label=NAMES[sample], **style)
+            lower.errorbar(middle, value / base, error / base, **style)
+    lower.axhline(1, color="black", lw=0.7)
+    if np.isfinite(floor):
+        upper.set_ylim(bottom=floor)
+
+
+def _ring_starts(metrics: Metrics) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(metrics.curves["geometry.n_rings"])])
+
+
+def _map(metrics: Metrics, values: np.ndarray) -> np.ndarray:
+    """Values per ring as (L, largest number of rings), nan where a layer has fewer."""
+    starts = _ring_starts(metrics)
+    out = np.full((len(starts) - 1, int(np.diff(starts).max())), np.nan)
+    for layer, (first, last) in enumerate(zip(starts, starts[1:], strict=False)):
+        out[layer, : last - first] = values[first:last]
+    return out

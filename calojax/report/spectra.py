@@ -1,0 +1,235 @@
+"""Histograms: reference filled, generated in colour, training showers dashed, with a ratio panel below."""
+
+from typing import Any
+
+import numpy as np
+
+from calojax.evaluation.schema import Metrics
+from calojax.report.drawing import COLOURS, FILL, NAMES, Picture, figure, layer_name, number, picture, with_error
+
+LABELS = {
+    "e_tot": r"$E_\mathrm{tot}/E_\mathrm{inc}$",
+    "e_layer": "layer energy [MeV]",
+    "ec_eta": "centre in $\\eta$ (x) [mm]",
+    "ec_phi": "centre in $\\phi$ (y) [mm]",
+    "width_eta": "width in $\\eta$ (x) [mm]",
+    "width_phi": "width in $\\phi$ (y) [mm]",
+    "ec_r": "centre in r [mm]",
+    "width_r": "width in r [mm]",
+    "sparsity": "share of empty cells",
+    "voxel": "cell energy [MeV]",
+    "n_hits": "hit cells per shower",
+    "hit_layers": "hit layers per shower",
+    "hit_rings": "hit rings per hit layer",
+    "hit_cells": "hit cells per hit ring",
+}
+WORDS = {
+    "e_tot": "total energy over incident energy",
+    "e_layer": "energy per layer",
+    "ec_eta": "centre in eta",
+    "ec_phi": "centre in phi",
+    "width_eta": "width in eta",
+    "width_phi": "width in phi",
+    "ec_r": "centre in r",
+    "width_r": "width in r",
+    "sparsity": "share of empty cells",
+    "voxel": "energy per hit cell",
+    "n_hits": "hit cells per shower",
+    "hit_layers": "hit layers per shower",
+    "hit_rings": "hit rings per hit layer",
+    "hit_cells": "hit cells per hit ring",
+}
+LOGARITHMIC = ("e_layer", "voxel")
+
+
+def samples(metrics: Metrics, stem: str) -> dict[str, np.ndarray]:
+    """Curves `<stem>.<sample>` of every sample there is, reference first."""
+    return {
+        s: metrics.curves[f"{stem}.{s}"] for s in ("reference", "train", "generated") if f"{stem}.{s}" in metrics.curves
+    }
+
+
+def says(metrics: Metrics, name: str) -> str:
+    """The number of a figure: S with its error, and the floor."""
+    one = metrics[name]
+    if one.value is None:
+        return f"S cannot be computed: {one.reason}"
+    floor = one.more.get("floor_at_counts") or one.floor
+    outside = one.more.get("outside_generated")
+    tail = f"; {outside:.1%} of the generated entries outside the range" if outside and outside >= 0.001 else ""
+    return f"S = {with_error(one.value, one.error)} (real showers: {number(floor)}){tail}"
+
+
+def histograms(metrics: Metrics, chosen: list[tuple[str, int]], *, log_y: bool = False) -> Picture:
+    """One panel with ratio for each chosen (family, column), in rows of three."""
+    per_row = min(len(chosen), 3)
+    rows = -(-len(chosen) // per_row)
+    drawn = figure(4.3 * per_row if per_row > 1 else 5.6, 3.9 * rows)
+    grid, said = drawn.subfigures(rows, per_row, squeeze=False).ravel(), []
+    for place, (family, column) in zip(grid, chosen, strict=False):
+        layer = int(metrics.curves[f"histogram.{family}.layers"][column])
+        shares = {s: c[:, column] for s, c in samples(metrics, f"histogram.{family}").items()}
+        title = layer_name(metrics, layer) if layer >= 0 else ""
+        panel(
+            place,
+            metrics.curves[f"histogram.{family}.edges"][column],
+            shares,
+            LABELS[family],
+            title=title,
+            log_x=family in LOGARITHMIC,
+            log_y=log_y,
+            legend=place is grid[0],
+        )
+        name = f"separation.{family}" + (f".{layer}" if layer >= 0 else "")
+        said.append(f"{WORDS[family]}{' in ' + title if title else ''}: {says(metrics, name)}")
+    caption = "; ".join(said).capitalize() + "."
+    return picture(drawn, caption, f"Histograms. {caption}")
+
+
+def panel(
+    drawn: Any,
+    edges: np.ndarray,
+    shares: dict[str, np.ndarray],
+    label: str,
+    *,
+    title: str = "",
+    log_x: bool = False,
+    log_y: bool = False,
+    legend: bool = True,
+) -> None:
+    """Histograms (2, B) by sample over bins `edges`, ratio to the reference below."""
+    upper, lower = drawn.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
+    width = 1.0 if log_x else np.diff(edges)
+    low, high = _range(edges, shares)
+    for sample, (value, error) in shares.items():
+        _steps(upper, edges, value / width, sample)
+        ratio, ratio_error = _ratio(value, error, shares["reference"][0])
+        if sample == "reference":
+            _band(lower, edges, ratio_error)
+        elif sample == "train":
+            lower.stairs(np.nan_to_num(ratio, nan=1.0), edges, baseline=None, color=COLOURS[sample], ls="--", lw=1)
+        else:
+            middle = np.sqrt(edges[1:] * edges[:-1]) if log_x else (edges[1:] + edges[:-1]) / 2
+            lower.errorbar(middle, ratio, ratio_error, fmt="o", ms=2.5, lw=0.9, color=COLOURS[sample])
+    lower.axhline(1, color="black", lw=0.7)
+    lower.set(ylim=(0.5, 1.5), xlim=(low, high), xlabel=label)
+    lower.set_ylabel("ratio", fontsize=10)
+    upper.set_ylabel("share per bin" if log_x else "density")
+    upper.tick_params(labelbottom=False)
+    if log_x:
+        upper.set_xscale("log")
+    if log_y:
+        upper.set_yscale("log")
+    else:
+        upper.set_ylim(0, upper.get_ylim()[1] * 1.18)
+    if title:
+        upper.set_title(title, loc="right")
+    if legend:
+        upper.legend(handlelength=1.6, loc="best")
+
+
+def per_layer(metrics: Metrics, families: list[str]) -> Picture:
+    """Separation power against the layer for each family, with the floor."""
+    drawn = figure(13, 5.2)
+    axes = drawn.subplots(2, 4).ravel()
+    for axis, family in zip(axes, families, strict=True):
+        layers = metrics.curves[f"histogram.{family}.layers"]
+        value, error, floor = _columns(metrics, family, layers)
+        axis.errorbar(layers, value, error, fmt="o", ms=3, lw=0.8, color=COLOURS["generated"], label="generated")
+        axis.plot(layers, floor, "--", color=COLOURS["train"], label="real showers")
+        axis.set_title(WORDS[family])
+        top = np.nanmax(np.concatenate([value, floor]), initial=0)
+        axis.set_ylim(0, top * 1.15 if top > 0 else 1)
+    for axis in axes[4:]:
+        axis.set_xlabel("layer")
+    for axis in axes[::4]:
+        axis.set_ylabel("separation power S")
+    axes[0].legend()
+    means = "; ".join(f"{WORDS[f]} {number(metrics[f'separation.{f}.mean'].value)}" for f in families)
+    return picture(
+        drawn,
+        f"Separation power layer by layer. Means over the layers: {means}.",
+        f"Separation power against layer for eight feature families. Means: {means}",
+    )
+
+
+def _columns(metrics: Metrics, family: str, layers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """S, its error and its floor of each layer, nan where unknown."""
+    found = [metrics[f"separation.{family}.{layer}"] for layer in layers]
+    rows = [(m.value, m.error, m.more.get("floor_at_counts") or m.floor) for m in found]
+    table = np.array([[np.nan if x is None else x for x in row] for row in rows], float).reshape(-1, 3)
+    return table[:, 0], table[:, 1], table[:, 2]
+
+
+def grid(metrics: Metrics, family: str) -> Picture:
+    """All layers of a family as small histograms on one sheet."""
+    edges, layers = (metrics.curves[f"histogram.{family}.{part}"] for part in ("edges", "layers"))
+    shares = {s: c[0] for s, c in samples(metrics, f"histogram.{family}").items()}
+    per_row = 9 if len(layers) > 12 else max(min(len(layers), 5), 1)
+    n_rows = -(-len(layers) // per_row)
+    drawn = figure(1.55 * per_row + 0.2, 1.3 * n_rows + 0.3)
+    axis = drawn.add_subplot()
+    for place, layer in enumerate(layers):
+        x0, y0 = place % per_row * 1.06, -(place // per_row) * 1.2
+        bins = np.log(edges[place]) if family in LOGARITHMIC else edges[place]
+        low, high = _range(edges[place], {s: c[None, place] for s, c in shares.items()})
+        low, high = (np.log(low), np.log(high)) if family in LOGARITHMIC else (low, high)
+        top = max(float(c[place].max()) for c in shares.values()) or 1.0
+        x = x0 + (bins - low) / (high - low)
+        inside = (x >= x0 - 1e-9) & (x <= x0 + 1 + 1e-9)
+        keep = inside[1:] & inside[:-1]
+        for sample, c in shares.items():
+            y = y0 + 0.95 * c[place][keep] / top
+            steps = x[:-1][keep], x[1:][keep]
+            _small(axis, np.concatenate([steps[0], steps[1][-1:]]), y, y0, sample)
+        axis.plot([x0, x0 + 1, x0 + 1, x0, x0], [y0, y0, y0 + 1, y0 + 1, y0], color="black", lw=0.5)
+        value = metrics[f"separation.{family}.{layer}"].value
+        axis.text(x0 + 0.03, y0 + 1.03, f"{layer_name(metrics, layer)}   S {number(value, 2)}", fontsize=6.5)
+    axis.set_axis_off()
+    axis.set(xlim=(-0.02, per_row * 1.06), ylim=(-(n_rows - 1) * 1.2 - 0.03, 1.18))
+    mean, largest = (metrics[f"separation.{family}.{part}"] for part in ("mean", "max"))
+    caption = (
+        f"{WORDS[family].capitalize()}, every layer, each over its own range: S mean {with_error(mean.value, mean.error)} "
+        f"(real showers: {number(mean.more.get('floor_at_counts') or mean.floor)}), largest {number(largest.value)}."
+    )
+    return picture(drawn, caption, caption, raster=True, dpi=110)
+
+
+def _small(axis: Any, edges: np.ndarray, heights: np.ndarray, base: float, sample: str) -> None:
+    if len(heights) == 0:
+        return
+    if sample == "reference":
+        axis.stairs(heights, edges, baseline=base, fill=True, color=FILL)
+    else:
+        dash = "--" if sample == "train" else "-"
+        axis.stairs(heights, edges, baseline=base, color=COLOURS[sample], lw=0.8, ls=dash)
+
+
+def _steps(axis: Any, edges: np.ndarray, heights: np.ndarray, sample: str) -> None:
+    """One histogram in the look of its sample."""
+    if sample == "reference":
+        axis.stairs(heights, edges, fill=True, color=FILL)
+        axis.stairs(heights, edges, color=COLOURS[sample], lw=1, label=NAMES[sample])
+    else:
+        dash = "--" if sample == "train" else "-"
+        axis.stairs(heights, edges, color=COLOURS[sample], ls=dash, label=NAMES[sample])
+
+
+def _ratio(value: np.ndarray, error: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Value and error over the reference; nan where the reference is empty."""
+    base = np.where(reference > 0, reference, np.nan)
+    return value / base, error / base
+
+
+def _band(axis: Any, edges: np.ndarray, error: np.ndarray) -> None:
+    """The reference's own error around 1."""
+    error = np.nan_to_num(error)
+    axis.stairs(1 + error, edges, baseline=1 - error, fill=True, color=FILL)
+
+
+def _range(edges: np.ndarray, shares: dict[str, np.ndarray]) -> tuple[float, float]:
+    """The part of the bins where anything is, with a bin to spare."""
+    filled = np.flatnonzero(np.sum([c[0] for c in shares.values()], axis=0) > 2e-4)
+    if len(filled) == 0:
+        return float(edges[0]), float(edges[-1])
+    return float(edges[max(filled[0] - 1, 0)]), float(edges[min(filled[-1] + 2, len(edges) - 1)])
