@@ -44,7 +44,10 @@ def interleaved(n: int) -> np.ndarray:
 
 
 def score(logit: Logit, order: Array, k: Array, real: Array, pattern: Array) -> Placed:
-    """Log probability of a known pattern (teacher forcing). order (steps, E): the cell of every element in each step."""
+    """Log probability of a known pattern (teacher forcing).
+
+    order (steps, E): the cell of every element in each step; k (E,); real, pattern (n, E).
+    """
     return _place(logit, order, k, real, lambda step, cell, p: _row(pattern, cell))
 
 

@@ -7,8 +7,8 @@ K bins on [-B, B], the identity outside. With s = h/w, t = (x - x0)/w and D = s 
     t     = 2c / (-b - sqrt(b^2 - 4ac)),   e = y - y0, m = d1 + d0 - 2s, a = h (s - d0) + e m, b = h d0 - e m, c = -s e
 
 Source: Durkan et al., arXiv:1906.04032, with the root that does not cancel and a discriminant kept at or above 0
-(float32 makes it negative after long training). Differs from the source: floors of 1e-2 on bin sizes and slopes, so that
-a round trip in float32 stays bounded; zero parameters are the identity.
+(float32 makes it negative after long training). Differs from the source: floors of 1e-2 on bin sizes and slopes, so
+that a round trip in float32 stays bounded; zero parameters are the identity.
 
 Layout: parameters first. Values have any shape S, parameters (3K-1, *S): K widths, K heights, K-1 inner slopes. The
 bins are walked in Python, so that everything is element-wise over S and nothing is reduced over a short axis, and

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax import Array
 
@@ -104,8 +105,6 @@ def _parents(whole: Tree, statistics: dict[str, np.ndarray], pseudo: float) -> d
 
 def _narrow(constants: Any) -> Any:
     """float64 -> float32, int64 -> int32."""
-    import jax
-
     to = {"f": np.float32, "i": np.int32, "b": np.bool_}
     return jax.tree.map(lambda a: np.asarray(a).astype(to[np.asarray(a).dtype.kind]), constants)
 

@@ -1,12 +1,12 @@
 """Hit patterns as published: spline coupling flows on dequantised counts and Gumbel variables: coupling = "rqs".
 
-One vector per parent: the number k of hit children, through its CDF table (`nn.cdf`), and one Gumbel variable per child
-(`nn.gumbel`), standardised by the child's hit frequency q: mean .577 - 7 (1 - q), variance 1.645 + 49 q (1 - q). A plain
-coupling flow for the layers of a shower, permutation-invariant ones for the rings of its hit layers and the cells of its
-hit rings. Quantisation: the k largest. That k and the X of a parent are one vector is our reading of the poster.
+One vector per parent: the number k of hit children, through its CDF table (`nn.cdf`), and one Gumbel variable per
+child (`nn.gumbel`), standardised by the child's hit frequency q: mean .577 - 7 (1 - q), variance 1.645 + 49 q (1 - q).
+A plain coupling flow for the layers of a shower, permutation-invariant ones for the rings of its hit layers and the
+cells of its hit rings. Quantisation: the k largest. That k and the X of a parent are one vector is our reading of the
+poster.
 
-Log probabilities are lower bounds (dequantisation is variational), with respect to the same counting measure as those of
-`placed`; with dequantisation = "published" they are not even that, since some X quantise to another pattern.
+Log probabilities are lower bounds (dequantisation is variational) in the same measure as those of `placed`; with dequantisation = "published" they are not even that, since some X quantise to another pattern.
 """
 
 from typing import Any

@@ -19,7 +19,7 @@ from calojax.training.tiles import sum_over_tiles
 
 NAME = "pyramid"
 _SIGMAS = 4.0  # a tile's list of hit rings holds its expected number plus this many standard deviations
-_RING_SHARES = (0.12, 0.16, 0.21, 0.27, 0.34, 0.42, 0.52, 0.64, 0.8)  # of all rings of a tile: places in its list
+_RING_SHARES = (0.15, 0.25, 0.4, 0.65)  # of all rings of a tile: places in its list; each is a compilation
 
 
 def init(key: Array, config: Config, manifest: shards.Manifest) -> Model:

@@ -4,12 +4,12 @@
 
 Each level shares out the energy above threshold that the level above has left, child by child: a hit child takes the
 fraction v of what remains, the last hit child takes all of it. So cells that are not hit are zero, hit cells are at or
-above threshold, and the sums of layers and of the shower are exact. The logits of the fractions are the variables of the
-flows: a spline in one dimension for the total, a set coupling flow for the layers (as in stage 2), and for rings and
-cells splines that move every child once, in order, given all that is placed before (as the hits of stage 3).
+above threshold, and the sums of layers and of the shower are exact. The logits of the fractions are the variables of
+the flows: a spline in one dimension for the total, a set coupling flow for the layers (as in stage 2), and for rings
+and cells splines that move every child once, in order, given all that is placed before (as the hits of stage 3).
 
-Sharing out what is left, by layer: the u variables of CaloFlow and CaloINN (arXiv:2106.05285, arXiv:2312.09290); only hit
-layers, down to cells, and above threshold: ours.
+Sharing out what is left, by layer: the u variables of CaloFlow and CaloINN (arXiv:2106.05285, arXiv:2312.09290); only
+hit layers, down to cells, and above threshold: ours.
 """
 
 from typing import Any, NamedTuple

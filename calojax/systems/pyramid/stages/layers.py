@@ -1,7 +1,8 @@
 """Stage 1: how many layers are hit, and which.
 
-The number is a categorical variable whose prior is its table; in the CDF's picture (`nn.cdf`) that is a piecewise linear
-monotone map with its knots at the edges of the integers. The layers are then placed one after another (`nn.placement`).
+The number is a categorical variable whose prior is its table; in the CDF's picture (`nn.cdf`) that is a piecewise
+linear monotone map with its knots at the edges of the integers. The layers are then placed one after another
+(`nn.placement`).
 """
 
 from typing import Any, NamedTuple

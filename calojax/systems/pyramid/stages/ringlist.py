@@ -1,8 +1,8 @@
 """What a hit ring sees of itself and its neighbours, in coordinates that turn with the cell being placed.
 
 Cells of a ring are placed in the order of `placement.interleaved`, shifted by one cell in every second ring (even or
-odd layer + radius), so that of two neighbouring cells one is always placed before the other. Everything is seen relative
-to the cell: one network serves all cells of all rings, and a turned shower has the same probability.
+odd layer + radius), so that of two neighbouring cells one is always placed before the other. Everything is seen
+relative to the cell, so that one network serves all cells of all rings.
 """
 
 from typing import NamedTuple
