@@ -1,6 +1,7 @@
 """docs/adding-a-system.md works as it is written: its files, its line in the table, every command."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import calojax
-from calojax import data, geometry, system, systems
+from calojax import cli, data, geometry, system, systems
 from calojax.files import calochallenge
 
 PAGE = (Path(__file__).parents[1] / "docs" / "adding-a-system.md").read_text()
@@ -60,3 +61,18 @@ def test_shards_hold_the_energies_of_the_layers(place):
     found = np.load(place / "shards" / "00000.energy.npy")
     np.testing.assert_allclose(found, showers.reshape(3, 45, 144).sum(axis=2), rtol=1e-5)
     assert geometry.from_json(manifest.geometry).n_cells == cells.n_layers
+
+
+def test_the_commands_of_the_page_parse(place):
+    lines = [line for line in PAGE.splitlines() if line.startswith("calojax ")]
+    assert [cli._parser().parse_args(shlex.split(line)[1:]).run.__name__ for line in lines] == [
+        "_prepare",
+        "_train",
+        "_generate",
+    ]
+
+
+def test_the_help_lists_its_fields(place, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    assert "couplings of the flow" in capsys.readouterr().out
