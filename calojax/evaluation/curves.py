@@ -1,6 +1,7 @@
 """Arrays behind the figures. Whatever the report draws is made here, once, and stored beside the metrics.
 
-Names: histogram.<family>.edges (C, B + 1), .layers (C,), .<sample> (2, C, B); e_tot_in_bins.<sample> (2, n, B);
+Names: histogram.<family>.edges (C, B + 1), .layers (C,), .<sample> (2, C, B); e_tot_in_bins.edges
+(n, B + 1), .<sample> (2, n, B);
 response.<sample>, hits.<sample> (4, n): mean, error, width, error; longitudinal.<sample> (2, L), rings.<sample> (2, R),
 probability.<sample> (R,); pearson.<sample> (R, R), zoom.<sample>; independent.*; example.*; bins.*; geometry.*.
 Samples: reference, generated, train. A leading 2 is value and error; histograms are shares of the entries in the range.
@@ -38,10 +39,11 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
     }
     for name, family in frame.families.items():
         made[f"histogram.{name}.edges"], made[f"histogram.{name}.layers"] = family.edges, family.layers
+    made["e_tot_in_bins.edges"] = _response_edges(reference)
     for sample_name, one in digests.items():
         for name, counts in one.histograms.items():
             made[f"histogram.{name}.{sample_name}"] = _shares(counts)
-        made[f"e_tot_in_bins.{sample_name}"] = _e_tot_in_bins(one)
+        made[f"e_tot_in_bins.{sample_name}"] = _e_tot_in_bins(one, made["e_tot_in_bins.edges"])
         made[f"response.{sample_name}"] = _rows(one.response(frame.fine))
         made[f"hits.{sample_name}"] = _rows(one.hits(frame.fine))
         made |= {f"{key}.{sample_name}": array for key, array in _profiles(one).items()}
@@ -59,7 +61,7 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
 def matrices(found: Distances, samples: Mapping[str, Patterns], reference: Digest) -> dict[str, np.ndarray]:
     """Matrices of hits averaged over rings (R, R), and cell by cell in two layers at the shower maximum."""
     geometry = reference.frame.geometry
-    peak = int(np.argmax(reference.sample.moments.energy.mean(axis=0)))
+    peak = int(np.argmax(np.bincount(geometry.layer, reference.sample.shares.sum(axis=0))))
     first = geometry.layer_offsets[peak]
     last = geometry.layer_offsets[min(peak + 2, geometry.n_layers)]
     last = min(last, first + 400)
@@ -99,7 +101,7 @@ def _profiles(one: Digest) -> dict[str, np.ndarray]:
     n = np.bincount(np.arange(len(one)) % one.sample.n_blocks, minlength=one.sample.n_blocks)
     by_ring = np.stack([np.bincount(rings, block, n_rings) for block in shares])
     by_layer = np.stack([np.bincount(geometry.layer, block, geometry.n_layers) for block in shares])
-    mean = lambda total, count: total / max(count, 1)  # noqa: E731
+    mean = lambda total, count: total / max(count, 1)
     probability = np.bincount(rings, occupancy.hit_probability(one.sample.patterns), n_rings) / np.bincount(rings)
     return {
         "longitudinal": np.stack(jackknife(mean, by_layer, n)),
@@ -108,12 +110,19 @@ def _profiles(one: Digest) -> dict[str, np.ndarray]:
     }
 
 
-def _e_tot_in_bins(one: Digest) -> np.ndarray:
-    """E_tot/E_inc in each of the n energy bins (2, n, B), in the bins of the whole."""
-    place, edges = one.frame.bins.place(one.sample.incident_energy), one.frame.families["e_tot"].edges
-    ratio, n_blocks = one.e_tot / one.sample.incident_energy, one.sample.n_blocks
-    rows = [np.where(place == b, ratio, np.inf) for b in range(one.frame.bins.n_bins)]  # inf: outside
-    return _shares(np.concatenate([histograms.counts(row[:, None], edges, n_blocks) for row in rows], axis=1))
+def _response_edges(reference: Digest) -> np.ndarray:
+    """Edges (n, 31) of E_tot/E_inc in each of the n energy bins: four widths of the reference to each side."""
+    found = reference.response(reference.frame.bins)
+    mean, width = np.nan_to_num(found.mean.value, nan=1.0), np.nan_to_num(found.width.value)
+    return mean[:, None] + np.maximum(width, 1e-3)[:, None] * np.linspace(-4, 4, 31)
+
+
+def _e_tot_in_bins(one: Digest, edges: np.ndarray) -> np.ndarray:
+    """E_tot/E_inc in each of the n energy bins: (2, n, B) for edges (n, B + 1)."""
+    place = one.frame.bins.place(one.sample.incident_energy)
+    ratio = one.e_tot / one.sample.incident_energy
+    rows = np.where(place[:, None] == np.arange(len(edges)), ratio[:, None], np.inf)  # inf: outside
+    return _shares(histograms.counts(rows, edges, one.sample.n_blocks))
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:

@@ -45,7 +45,8 @@ class Line(NamedTuple):
     """One line of the verdict; numbers None where they cannot be had.
 
     value is the metric `name` of the generated showers, target its reference value (quantities) or None (distances);
-    floor is what real showers give; excess: how far value is from target, or above floor; sigma: excess over its error.
+    floor is what real showers give; excess: how far value is from target (as a share of it if `relative`), or above
+    floor; sigma: excess over its error.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Line(NamedTuple):
     sigma: float | None
     level: int | None
     words: str
+    relative: bool = False
 
 
 def verdict(metrics: Metrics) -> list[Line]:
@@ -100,7 +102,7 @@ def _quantity(metrics: Metrics, title: str, start: str, end: str, tolerance: flo
         error = None if error is None else error / scale
         level, words = _judge(abs(excess), error, tolerance)
         line = Line(title, name, one.value, one.error, target, one.floor, excess, _over(excess, error), level, words)
-        lines.append(line)
+        lines.append(line._replace(relative=relative))
     known = [line for line in lines if line.level is not None]
     return max(known, key=lambda x: (x.level, abs(x.sigma or 0.0)), default=lines[0] if lines else None)
 

@@ -7,26 +7,26 @@ import numpy as np
 from calojax.evaluation.schema import Metrics
 from calojax.report.drawing import COLOURS, NAMES, Picture, figure, picture, with_error
 from calojax.report.spectra import LABELS, panel, samples
+from calojax.report.tables import by_bin, energy_range
 
 _DIRECTIONS = {"alpha": "next in alpha", "opposite": "opposite cell", "z": "next layer", "r": "next ring"}
 
 
 def response(metrics: Metrics) -> Picture:
     """Linearity and resolution with their ratio to the reference."""
-    said = _bins(metrics, "response.{}.mean"), _bins(metrics, "response.{}.width")
     drawn = figure(10.5, 4.6)
     left, right = drawn.subfigures(1, 2)
     curves, edges = samples(metrics, "response"), metrics.curves["bins.fine"]
     _curve(left, edges, {s: c[:2] for s, c in curves.items()}, r"mean of $E_\mathrm{tot}/E_\mathrm{inc}$")
     relative = {s: np.stack([c[2], c[3]]) / c[0] for s, c in curves.items()}
     _curve(right, edges, relative, "width / mean of $E_\\mathrm{tot}/E_\\mathrm{inc}$", log_y=True, legend=False)
-    caption = f"Linearity and resolution. Mean, generated (reference), in energy bins: {said[0]}. Width: {said[1]}."
-    return picture(drawn, caption, caption)
+    said = "Linearity and resolution: mean and width of the visible over the incident energy."
+    table = by_bin(metrics, {"mean": "response.{}.mean", "width": "response.{}.width"})
+    return picture(drawn, said + table, said)
 
 
 def hits(metrics: Metrics) -> Picture:
     """Mean and spread of the number of hits."""
-    said = _bins(metrics, "hits.{}.mean"), _bins(metrics, "hits.{}.width")
     drawn = figure(10.5, 4.6)
     left, right = drawn.subfigures(1, 2)
     curves, edges = samples(metrics, "hits"), metrics.curves["bins.fine"]
@@ -34,11 +34,12 @@ def hits(metrics: Metrics) -> Picture:
     axis = _curve(right, edges, {s: c[2:] for s, c in curves.items()}, "spread at fixed energy / mean", legend=False)
     _alone(axis, metrics.curves["bins.edges"], metrics.curves["independent.hits"])
     axis.legend()
-    caption = (
-        f"Number of hits at fixed energy. Mean, generated (reference): {said[0]}. Relative spread: {said[1]}. "
-        "Grey: what cells drawn independently would give."
+    said = (
+        "Number of hit cells: mean, and spread around its quadratic in ln E over the mean. Dotted: what cells drawn "
+        "independently would give."
     )
-    return picture(drawn, caption, caption)
+    table = by_bin(metrics, {"mean": "hits.{}.mean", "spread / mean": "hits.{}.width"})
+    return picture(drawn, said + table, said)
 
 
 def correlations(metrics: Metrics) -> Picture:
@@ -63,12 +64,12 @@ def correlations(metrics: Metrics) -> Picture:
         axis.margins(y=0.15)
     axes[0].set_ylabel("mean correlation of hits")
     axes[0].legend()
-    said = "; ".join(f"{words}: {_bins(metrics, f'correlation.hits.{d}.{{}}')}" for d, words in _DIRECTIONS.items())
-    caption = (
-        f"Hit correlations of neighbouring cells at fixed energy, generated (reference), in energy bins. {said}. "
-        "Grey: what cells drawn independently would give."
+    said = (
+        "Correlation of the hits of a cell and its neighbour at fixed energy, mean over the pairs of cells. Dotted: "
+        "what cells drawn independently, with the right probabilities, would give."
     )
-    return picture(drawn, caption, caption)
+    table = by_bin(metrics, {words: f"correlation.hits.{d}.{{}}" for d, words in _DIRECTIONS.items()})
+    return picture(drawn, said + table, said)
 
 
 def e_tot_in_bins(metrics: Metrics) -> Picture:
@@ -79,11 +80,14 @@ def e_tot_in_bins(metrics: Metrics) -> Picture:
     grid = np.atleast_1d(drawn.subfigures(1, n_bins))
     shares = samples(metrics, "e_tot_in_bins")
     for b in range(n_bins):
-        title = f"{edges[b] / 1000:.3g}–{edges[b + 1] / 1000:.3g} GeV"
-        bins = metrics.curves["histogram.e_tot.edges"][0]
+        title = energy_range(edges[b], edges[b + 1])
+        bins = metrics.curves["e_tot_in_bins.edges"][b]
         panel(grid[b], bins, {s: c[:, b] for s, c in shares.items()}, LABELS["e_tot"], title=title, legend=b == 0)
-    said = _bins(metrics, "response.{}.mean"), _bins(metrics, "response.{}.width")
-    caption = f"E<sub>tot</sub>/E<sub>inc</sub> in bins of incident energy. Mean, generated (reference): {said[0]}; width: {said[1]}."
+    widths = [metrics[f"response.{b}.width"] for b in range(n_bins)]
+    said = ", ".join(
+        f"{with_error(w.value, w.error)} ({with_error(w.more['reference'], w.more['reference_error'])})" for w in widths
+    )
+    caption = f"E<sub>tot</sub>/E<sub>inc</sub> in bins of incident energy. Widths, generated (reference): {said}."
     return picture(drawn, caption, "Histograms of E_tot/E_inc in bins of incident energy")
 
 
@@ -99,7 +103,7 @@ def _curve(
     """Values with errors (2, n) by sample against energy, their ratio to the reference below; the upper axes."""
     upper, lower = drawn.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
     middle = np.sqrt(edges[1:] * edges[:-1]) / 1000
-    base, base_error = curves["reference"]
+    base, _ = curves["reference"]
     for sample, (value, error) in curves.items():
         ratio, ratio_error = value / base, np.abs(error / base)
         if sample == "train":
@@ -138,12 +142,3 @@ def _alone(axis: Any, edges: np.ndarray, values: np.ndarray) -> None:
             ls=":",
             label="independent cells",
         )
-
-
-def _bins(metrics: Metrics, name: str) -> str:
-    """value ± error (reference) of every bin of a quantity."""
-    n_bins = len(metrics.curves["bins.edges"]) - 1
-    found = [metrics[name.format(b)] for b in range(n_bins)]
-    return ", ".join(
-        f"{with_error(m.value, m.error)} ({with_error(m.more['reference'], m.more['reference_error'])})" for m in found
-    )

@@ -96,17 +96,45 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number for people: `digits` significant ones, a dash for None."""
     if value is None or not np.isfinite(value):
         return "–"
-    return f"{value:.{digits}g}" if value == 0 or 1e-4 <= abs(value) < 1e5 else f"{value:.{digits - 1}e}"
+    if value == 0 or 1e-3 <= abs(value) < 10**digits:
+        return f"{value:.{digits}g}".replace("-", "−")
+    if 10**digits <= abs(value) < 1e7:
+        return f"{value:.0f}".replace("-", "−")
+    power = int(np.floor(np.log10(abs(value))))
+    return f"{value / 10**power:.{digits - 1}f}·10{_superscript(power)}".replace("-", "−")
 
 
 def with_error(value: float | None, error: float | None) -> str:
-    """value ± error, the value to the error's second digit."""
-    if value is None:
-        return "–"
-    if not error:
+    """value ± error, both to the error's second digit."""
+    if value is None or not error or not np.isfinite(error):
         return number(value)
-    places = int(np.clip(1 - np.floor(np.log10(error)), 0, 7))
-    return f"{value:.{places}f} ± {error:.{places}f}"
+    power = _power(value, error)
+    if power:
+        return f"({_fixed(value, error, power)} ± {_fixed(error, error, power)})·10{_superscript(power)}"
+    return f"{_fixed(value, error)} ± {_fixed(error, error)}"
+
+
+def rounded(value: float | None, error: float | None) -> str:
+    """value to the digits that `with_error` would give a value of this error."""
+    if value is None or not error or not np.isfinite(error):
+        return number(value)
+    power = _power(value, error)
+    return f"{_fixed(value, error, power)}·10{_superscript(power)}" if power else _fixed(value, error)
+
+
+def _power(value: float, error: float) -> int:
+    """The power of ten to write apart: 0 unless the number is tiny or huge."""
+    power = int(np.floor(np.log10(max(abs(value), error))))
+    return power if power < -3 or power > 5 else 0
+
+
+def _fixed(value: float, error: float, power: int = 0) -> str:
+    places = int(np.clip(1 - np.floor(np.log10(error / 10**power) + 1e-9), 0, 7))
+    return f"{value / 10**power:.{places}f}".replace("-", "−")
+
+
+def _superscript(power: int) -> str:
+    return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def layer_name(metrics: Metrics, position: int) -> str:

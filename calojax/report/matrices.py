@@ -13,9 +13,9 @@ def all_rings(metrics: Metrics) -> Picture:
     constant = [int(one.more[f"constant_cells_{s}"] or 0) for s in ("reference", "generated")]
     caption = (
         f"Pearson matrix of hits, averaged over the cells of two rings (rings ordered by layer). Frobenius distance of "
-        f"the full matrices {with_error(one.value, one.error)} (real showers: {number(floor, 4)}), from {one.n_reference} "
-        f"and {one.n_generated} showers; cells hit never or always: {constant[0]} and {constant[1]}. The common energy "
-        "rules this matrix: read it together with the correlations at fixed energy."
+        f"the full matrices {with_error(one.value, one.error)} (real showers: {number(floor, 4)}), from "
+        f"{one.n_reference} and {one.n_generated} showers; cells hit never or always: {constant[0]} and "
+        f"{constant[1]}. The common energy rules this matrix: read it together with the correlations at fixed energy."
     )
     axis_label = "ring (layer by layer)"
     return _three(metrics.curves["pearson.reference"], metrics.curves["pearson.generated"], caption, axis_label)

@@ -1,7 +1,6 @@
 """The page: sections of figures and tables, one self-contained HTML file."""
 
 import html
-import json
 import os
 from collections.abc import Callable
 from importlib import resources
@@ -12,20 +11,20 @@ from typing import NamedTuple
 import numpy as np
 
 from calojax.evaluation.schema import CURVES, Metrics, load_metrics
-from calojax.evaluation.verdicts import Line, verdict
+from calojax.evaluation.verdicts import verdict
 from calojax.progress import Progress
-from calojax.report import against_energy, matrices, profiles, showers, spectra
-from calojax.report.drawing import Picture, number, style, with_error
+from calojax.report import against_energy, matrices, profiles, showers, spectra, tables
+from calojax.report.drawing import Picture, style
 
 _FAMILIES = ["e_layer", "ec_eta", "ec_phi", "width_eta", "width_phi", "ec_r", "width_r", "sparsity"]
-_LEVELS = ("agrees", "small", "visible", "different")
 
 
 class Drawing(NamedTuple):
-    """A figure to be drawn; fold: the words under which it is folded away, "" to show it."""
+    """A figure to be drawn; fold: what it is folded away under ("": shown); half: takes half the page's width."""
 
     draw: Callable[[Metrics], Picture]
     fold: str = ""
+    half: bool = False
 
 
 class Section(NamedTuple):
@@ -50,17 +49,18 @@ def write(out: Path | str, metrics: Metrics | None = None, *, title: str = "", p
         for section in sections:
             pictures = []
             for drawing in section.drawings:
-                pictures.append(_figure(drawing.draw(metrics), drawing.fold))
+                pictures.append(_figure(drawing.draw(metrics), drawing))
                 bar.advance(1)
-            drawn.append(f"<section><h2>{section.heading}</h2>{section.words}{''.join(pictures)}</section>")
+            figures = f'<div class="figures">{"".join(pictures)}</div>'
+            drawn.append(f"<section><h2>{section.heading}</h2>{section.words}{figures}</section>")
     page = _template().substitute(
         title=html.escape(title),
-        inputs=_inputs(metrics),
-        warnings=_warnings(metrics),
-        verdict=_verdict(metrics),
+        inputs=tables.inputs(metrics),
+        warnings=tables.warnings(metrics),
+        verdict="".join(map(tables.verdict_row, verdict(metrics))),
         sections="".join(drawn),
-        table=_table(metrics),
-        provenance=html.escape(json.dumps(dict(metrics.inputs), indent=1)),
+        table=tables.every_metric(metrics),
+        provenance=tables.provenance(metrics),
     )
     out.mkdir(parents=True, exist_ok=True)
     (out / ".index.html").write_text(page, encoding="utf-8")
@@ -78,19 +78,23 @@ def _sections(metrics: Metrics) -> list[Section]:
     at_peak = [(f, _nearest(curves[f"histogram.{f}.layers"], peak)) for f in _FAMILIES[1:]]
     at_peak = [(f, column) for f, column in at_peak if column is not None]
     sheets = [_sheet(f) for f in _FAMILIES if len(curves[f"histogram.{f}.layers"])]
+    alike = profiles.n_kinds(metrics) == 1
     stages = [("hit_layers", 0), ("hit_rings", 0), ("hit_cells", 0)]
     return [
         Section(
             "Response",
-            [Drawing(against_energy.response), _histograms(("e_tot", 0)), Drawing(against_energy.e_tot_in_bins)],
+            [Drawing(against_energy.response), Drawing(against_energy.e_tot_in_bins), _histograms(("e_tot", 0))],
         ),
-        Section("Energy in the layers", [Drawing(profiles.longitudinal), Drawing(profiles.radial), _histograms(*some)]),
+        Section(
+            "Energy in the layers",
+            [Drawing(profiles.longitudinal, half=alike), Drawing(profiles.radial, half=alike), _histograms(*some)],
+        ),
         Section("Every layer", [Drawing(lambda m: spectra.per_layer(m, _FAMILIES)), _histograms(*at_peak), *sheets]),
         Section(
             "Cells and counts",
             [
-                Drawing(lambda m: spectra.histograms(m, [("voxel", 0)], log_y=True)),
-                _histograms(("n_hits", 0)),
+                Drawing(lambda m: spectra.histograms(m, [("voxel", 0)], log_y=True), half=True),
+                Drawing(lambda m: spectra.histograms(m, [("n_hits", 0)]), half=True),
                 _histograms(*stages),
                 Drawing(against_energy.hits),
             ],
@@ -102,7 +106,7 @@ def _sections(metrics: Metrics) -> list[Section]:
                 for x in (against_energy.correlations, profiles.hit_maps, matrices.all_rings, matrices.two_layers)
             ],
         ),
-        Section("Memorised showers", [], _memorised(metrics)),
+        Section("Memorised showers", [], tables.memorised(metrics)),
         Section("Single showers", [Drawing(showers.side_views)]),
     ]
 
@@ -127,84 +131,11 @@ def _nearest(layers: np.ndarray, wanted: int) -> int | None:
     return int(np.argmin(np.abs(layers - wanted))) if len(layers) else None
 
 
-def _figure(drawn: Picture, fold: str) -> str:
-    figure = f'<figure><img src="{drawn.image}" alt="{drawn.alt}"><figcaption>{drawn.caption}</figcaption></figure>'
-    return f"<details><summary>{fold}</summary>{figure}</details>" if fold else figure
-
-
-def _verdict(metrics: Metrics) -> str:
-    """The first table: what was measured, against what, how far off, in words."""
-    return "".join(_row(line) for line in verdict(metrics))
-
-
-def _row(line: Line) -> str:
-    level = "unknown" if line.level is None else _LEVELS[line.level]
-    sigma = "" if line.sigma is None else f" ({line.sigma:+.1f} σ)"
-    excess = "–" if line.excess is None else f"{line.excess:+.2g}{sigma}"
-    cells = (
-        line.title,
-        f"<code>{line.name}</code>",
-        with_error(line.value, line.error),
-        number(line.target),
-        number(line.floor),
-        excess,
-        f'<span class="{level}">{html.escape(line.words)}</span>',
-    )
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-
-def _memorised(metrics: Metrics) -> str:
-    one = metrics["memorisation.share"]
-    if one.value is None:
-        return f"<p>The share of memorised showers {html.escape(one.reason or '')}.</p>"
-    return (
-        f"<p>In {one.value:.1%} of {one.n_reference} pairs of equal energy the generated shower is nearer to a training "
-        f"shower than the reference shower is: {with_error(one.value, one.error)}, 0.5 expected of a generator that "
-        f"neither copies nor misses. Mean squared distance {number(one.more['distance_generated'])} generated, "
-        f"{number(one.more['distance_reference'])} reference, to {int(one.more['n_train'] or 0)} training showers. "
-        "Showers of poor quality move this number for their own reason: read it beside the other metrics.</p>"
-    )
-
-
-def _inputs(metrics: Metrics) -> str:
-    i = metrics.inputs
-    sets = [
-        f"{n}: {html.escape(i[n]['source'])}, {i[n]['showers']} showers"
-        for n in ("reference", "generated", "train")
-        if n in i
-    ]
-    floor = i["floor"]
-    sets.append(f"geometry {html.escape(i['geometry']['name'])}")
-    sets.append(f"floors: {floor['kind']}, {floor['n_generated']} against {floor['n_reference']}")
-    return "".join(f"<li>{one}</li>" for one in sets)
-
-
-def _warnings(metrics: Metrics) -> str:
-    if not metrics.warnings:
-        return ""
-    return (
-        '<div class="warning"><h2>Before reading</h2><ul>'
-        + "".join(f"<li>{html.escape(w)}</li>" for w in metrics.warnings)
-        + "</ul></div>"
-    )
-
-
-def _table(metrics: Metrics) -> str:
-    """Every metric with its numbers."""
-    rows = []
-    for name in metrics:
-        one = metrics[name]
-        cells = (
-            f"<code>{name}</code>",
-            number(one.value, 4),
-            number(one.error, 2),
-            number(one.floor, 4),
-            number(one.more.get("reference"), 4),
-            f"{one.n_reference} / {one.n_generated}",
-            html.escape(one.reason or ""),
-        )
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return "".join(rows)
+def _figure(drawn: Picture, drawing: Drawing) -> str:
+    kind = ' class="half"' if drawing.half else ""
+    caption = f"<figcaption>{drawn.caption}</figcaption>"
+    figure = f'<figure{kind}><img src="{drawn.image}" alt="{drawn.alt}">{caption}</figure>'
+    return f"<details><summary>{drawing.fold}</summary>{figure}</details>" if drawing.fold else figure
 
 
 def _template() -> Template:

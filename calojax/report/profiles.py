@@ -1,5 +1,7 @@
 """Where the energy goes and which cells are hit: profiles along and across the shower, and maps."""
 
+import itertools
+
 import numpy as np
 
 from calojax.evaluation.schema import Metrics
@@ -9,7 +11,7 @@ from calojax.report.spectra import samples, says
 
 def longitudinal(metrics: Metrics) -> Picture:
     """Mean share of the incident energy per layer."""
-    drawn = figure(6.4, 4.6)
+    drawn = figure(5.6, 4.4)
     upper, lower = drawn.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
     curves = samples(metrics, "longitudinal")
     layers = np.arange(curves["reference"].shape[1])
@@ -34,9 +36,7 @@ def longitudinal(metrics: Metrics) -> Picture:
 def radial(metrics: Metrics) -> Picture:
     """Mean share of the incident energy per area and ring, for each kind of layer."""
     curves, starts, rings = samples(metrics, "rings"), _ring_starts(metrics), metrics.curves["geometry.r_edges"]
-    groups: dict[tuple, list[int]] = {}
-    for layer, edges in enumerate(rings):
-        groups.setdefault(tuple(edges[np.isfinite(edges)]), []).append(layer)
+    groups = _kinds(rings)
     drawn = figure(5.6 if len(groups) == 1 else 3.9 * len(groups), 4.4)
     said = []
     for place, (edges, layers) in zip(np.atleast_1d(drawn.subfigures(1, len(groups))), groups.items(), strict=True):
@@ -58,6 +58,19 @@ def radial(metrics: Metrics) -> Picture:
     return picture(drawn, caption, caption)
 
 
+def n_kinds(metrics: Metrics) -> int:
+    """How many different radial binnings the layers have."""
+    return len(_kinds(metrics.curves["geometry.r_edges"]))
+
+
+def _kinds(r_edges: np.ndarray) -> dict[tuple, list[int]]:
+    """Layers by their edges in r."""
+    groups: dict[tuple, list[int]] = {}
+    for layer, edges in enumerate(r_edges):
+        groups.setdefault(tuple(edges[np.isfinite(edges)]), []).append(layer)
+    return groups
+
+
 def hit_maps(metrics: Metrics) -> Picture:
     """Hit probability of cells, layer by ring, averaged over alpha: reference, generated, difference."""
     maps = {s: _map(metrics, metrics.curves[f"probability.{s}"]) for s in ("reference", "generated")}
@@ -69,7 +82,7 @@ def hit_maps(metrics: Metrics) -> Picture:
             image.T, origin="lower", aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest"
         )
         axis.set_title(title)
-    drawn.colorbar(shown, ax=axes[:2], label="hit probability", pad=0.01)
+    drawn.colorbar(shown, ax=axes[:2], pad=0.01)
     size = max(float(np.nanmax(np.abs(difference))), 1e-6)
     shown = axes[2].imshow(
         difference.T, origin="lower", aspect="auto", vmin=-size, vmax=size, cmap="RdBu_r", interpolation="nearest"
@@ -103,16 +116,18 @@ def _profile(upper, lower, edges: np.ndarray, curves: dict[str, np.ndarray], bas
             upper.stairs(
                 np.nan_to_num(value), edges, color=COLOURS[sample], ls="--", label=NAMES[sample], baseline=None
             )
-            lower.stairs(
-                np.nan_to_num(value / base, nan=1.0), edges, color=COLOURS[sample], ls="--", lw=1, baseline=None
-            )
+            lower.stairs(value / base, edges, color=COLOURS[sample], ls="--", lw=1, baseline=None)
         else:
             style = {"fmt": "o", "ms": 3, "lw": 1, "color": COLOURS[sample]}
             upper.errorbar(middle, value, error, label=NAMES[sample], **style)
             lower.errorbar(middle, value / base, error / base, **style)
     lower.axhline(1, color="black", lw=0.7)
     if np.isfinite(floor):
-        upper.set_ylim(bottom=floor)
+        upper.set_ylim(floor, 3 * np.nanmax(base))
+    upper.set_xlim(edges[0], edges[-1])
+    ratio = curves["generated"][0] / base
+    spread = float(np.nanmax(np.abs(ratio - 1), initial=0.0))
+    lower.set_ylim(1 - min(max(1.3 * spread, 0.03), 0.5), 1 + min(max(1.3 * spread, 0.03), 0.5))
 
 
 def _ring_starts(metrics: Metrics) -> np.ndarray:
@@ -123,6 +138,6 @@ def _map(metrics: Metrics, values: np.ndarray) -> np.ndarray:
     """Values per ring as (L, largest number of rings), nan where a layer has fewer."""
     starts = _ring_starts(metrics)
     out = np.full((len(starts) - 1, int(np.diff(starts).max())), np.nan)
-    for layer, (first, last) in enumerate(zip(starts, starts[1:], strict=False)):
+    for layer, (first, last) in enumerate(itertools.pairwise(starts)):
         out[layer, : last - first] = values[first:last]
     return out

@@ -38,8 +38,8 @@ def side_views(metrics: Metrics) -> Picture:
         axis.set_xlabel("layer")
     drawn.colorbar(image, ax=axes, label="energy [MeV]", pad=0.01)
     caption = (
-        f"{n} reference showers (above) and the generated showers of the nearest incident energy (below), seen from the "
-        "side: energy by layer and ring, the half circle around alpha = 0 up, the other down."
+        f"{n} reference showers (above) and the generated showers of the nearest incident energy (below), seen from "
+        "the side: energy by layer and ring, the half circle around alpha = 0 up, the other down."
     )
     return picture(drawn, caption, caption, raster=True)
 

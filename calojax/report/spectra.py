@@ -40,6 +40,7 @@ WORDS = {
     "hit_cells": "hit cells per hit ring",
 }
 LOGARITHMIC = ("e_layer", "voxel")
+_LARGEST_ERROR = 0.3  # of a ratio that is drawn
 
 
 def samples(metrics: Metrics, stem: str) -> dict[str, np.ndarray]:
@@ -55,8 +56,11 @@ def says(metrics: Metrics, name: str) -> str:
     if one.value is None:
         return f"S cannot be computed: {one.reason}"
     floor = one.more.get("floor_at_counts") or one.floor
-    outside = one.more.get("outside_generated")
-    tail = f"; {outside:.1%} of the generated entries outside the range" if outside and outside >= 0.001 else ""
+    outside = one.more.get("outside_generated") or 0.0
+    theirs = one.more.get("outside_reference") or 0.0
+    tail = (
+        f"; outside the range: {outside:.1%} generated, {theirs:.1%} reference" if max(outside, theirs) >= 1e-3 else ""
+    )
     return f"S = {with_error(one.value, one.error)} (real showers: {number(floor)}){tail}"
 
 
@@ -82,8 +86,12 @@ def histograms(metrics: Metrics, chosen: list[tuple[str, int]], *, log_y: bool =
         )
         name = f"separation.{family}" + (f".{layer}" if layer >= 0 else "")
         said.append(f"{WORDS[family]}{' in ' + title if title else ''}: {says(metrics, name)}")
-    caption = "; ".join(said).capitalize() + "."
+    caption = _sentence("; ".join(said))
     return picture(drawn, caption, f"Histograms. {caption}")
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:] + "."
 
 
 def panel(
@@ -100,14 +108,14 @@ def panel(
     """Histograms (2, B) by sample over bins `edges`, ratio to the reference below."""
     upper, lower = drawn.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
     width = 1.0 if log_x else np.diff(edges)
-    low, high = _range(edges, shares)
+    low, high = _range(edges, shares, 0.0 if log_y else 1e-3)
     for sample, (value, error) in shares.items():
         _steps(upper, edges, value / width, sample)
         ratio, ratio_error = _ratio(value, error, shares["reference"][0])
         if sample == "reference":
             _band(lower, edges, ratio_error)
         elif sample == "train":
-            lower.stairs(np.nan_to_num(ratio, nan=1.0), edges, baseline=None, color=COLOURS[sample], ls="--", lw=1)
+            lower.stairs(ratio, edges, baseline=None, color=COLOURS[sample], ls="--", lw=1)
         else:
             middle = np.sqrt(edges[1:] * edges[:-1]) if log_x else (edges[1:] + edges[:-1]) / 2
             lower.errorbar(middle, ratio, ratio_error, fmt="o", ms=2.5, lw=0.9, color=COLOURS[sample])
@@ -121,7 +129,7 @@ def panel(
     if log_y:
         upper.set_yscale("log")
     else:
-        upper.set_ylim(0, upper.get_ylim()[1] * 1.18)
+        upper.set_ylim(0, upper.get_ylim()[1] * (1.35 if legend else 1.1))
     if title:
         upper.set_title(title, loc="right")
     if legend:
@@ -145,7 +153,7 @@ def per_layer(metrics: Metrics, families: list[str]) -> Picture:
     for axis in axes[::4]:
         axis.set_ylabel("separation power S")
     axes[0].legend()
-    means = "; ".join(f"{WORDS[f]} {number(metrics[f'separation.{f}.mean'].value)}" for f in families)
+    means = "; ".join(f"{WORDS[f]} {says(metrics, f'separation.{f}.mean')}" for f in families)
     return picture(
         drawn,
         f"Separation power layer by layer. Means over the layers: {means}.",
@@ -184,13 +192,15 @@ def grid(metrics: Metrics, family: str) -> Picture:
             _small(axis, np.concatenate([steps[0], steps[1][-1:]]), y, y0, sample)
         axis.plot([x0, x0 + 1, x0 + 1, x0, x0], [y0, y0, y0 + 1, y0 + 1, y0], color="black", lw=0.5)
         value = metrics[f"separation.{family}.{layer}"].value
-        axis.text(x0 + 0.03, y0 + 1.03, f"{layer_name(metrics, layer)}   S {number(value, 2)}", fontsize=6.5)
+        plain = "unknown" if value is None else f"{value:.1e}" if value < 1e-3 else f"{value:.2g}"
+        axis.text(x0 + 0.03, y0 + 1.03, f"{layer_name(metrics, layer)}   S {plain}", fontsize=6.5)
     axis.set_axis_off()
     axis.set(xlim=(-0.02, per_row * 1.06), ylim=(-(n_rows - 1) * 1.2 - 0.03, 1.18))
     mean, largest = (metrics[f"separation.{family}.{part}"] for part in ("mean", "max"))
     caption = (
-        f"{WORDS[family].capitalize()}, every layer, each over its own range: S mean {with_error(mean.value, mean.error)} "
-        f"(real showers: {number(mean.more.get('floor_at_counts') or mean.floor)}), largest {number(largest.value)}."
+        f"{WORDS[family].capitalize()}, every layer, each over its own range: S mean "
+        f"{with_error(mean.value, mean.error)} (real showers: "
+        f"{number(mean.more.get('floor_at_counts') or mean.floor)}), largest {number(largest.value)}."
     )
     return picture(drawn, caption, caption, raster=True, dpi=110)
 
@@ -216,9 +226,11 @@ def _steps(axis: Any, edges: np.ndarray, heights: np.ndarray, sample: str) -> No
 
 
 def _ratio(value: np.ndarray, error: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Value and error over the reference; nan where the reference is empty."""
+    """Value and error over the reference; nan where there are too few entries to say anything."""
     base = np.where(reference > 0, reference, np.nan)
-    return value / base, error / base
+    ratio, ratio_error = value / base, error / base
+    enough = ratio_error < _LARGEST_ERROR
+    return np.where(enough, ratio, np.nan), np.where(enough, ratio_error, np.nan)
 
 
 def _band(axis: Any, edges: np.ndarray, error: np.ndarray) -> None:
@@ -227,9 +239,11 @@ def _band(axis: Any, edges: np.ndarray, error: np.ndarray) -> None:
     axis.stairs(1 + error, edges, baseline=1 - error, fill=True, color=FILL)
 
 
-def _range(edges: np.ndarray, shares: dict[str, np.ndarray]) -> tuple[float, float]:
-    """The part of the bins where anything is, with a bin to spare."""
-    filled = np.flatnonzero(np.sum([c[0] for c in shares.values()], axis=0) > 2e-4)
-    if len(filled) == 0:
+def _range(edges: np.ndarray, shares: dict[str, np.ndarray], tail: float = 1e-3) -> tuple[float, float]:
+    """The part of the bins that every sample has all its entries in but a share `tail` at each end."""
+    below = np.stack([np.cumsum(c[0]) for c in shares.values()])  # (samples, B)
+    seen = (below > tail).any(axis=0) & (below - np.stack([c[0] for c in shares.values()]) < 1 - tail).any(axis=0)
+    filled = np.flatnonzero(seen)
+    if len(filled) == 0 or below.max() == 0:
         return float(edges[0]), float(edges[-1])
-    return float(edges[max(filled[0] - 1, 0)]), float(edges[min(filled[-1] + 2, len(edges) - 1)])
+    return float(edges[filled[0]]), float(edges[filled[-1] + 1])

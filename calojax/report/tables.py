@@ -1,0 +1,126 @@
+"""Numbers as HTML: the verdict, quantities by energy bin, every metric, what was compared."""
+
+import html
+import json
+
+from calojax.evaluation.schema import Metric, Metrics
+from calojax.evaluation.verdicts import Line
+from calojax.report.drawing import number, rounded, with_error
+
+_LEVELS = ("agrees", "small", "visible", "different")
+
+
+def verdict_row(line: Line) -> str:
+    """What was measured, against what, how far off, in words."""
+    level = "unknown" if line.level is None else _LEVELS[line.level]
+    cells = (
+        html.escape(line.title),
+        f"<code>{line.name}</code>",
+        with_error(line.value, line.error),
+        rounded(line.target, line.error),
+        rounded(line.floor, line.error),
+        _excess(line),
+        f'<span class="{level}">{html.escape(line.words)}</span>',
+    )
+    return _row(cells)
+
+
+def _excess(line: Line) -> str:
+    """Above the floor, or off the reference; in standard errors."""
+    if line.excess is None:
+        return "–"
+    size = f"{line.excess:+.1%}" if line.relative else f"{line.excess:+.2g}"
+    return size.replace("-", "−") + ("" if line.sigma is None else f" ({line.sigma:+.1f} σ)".replace("-", "−"))
+
+
+def by_bin(metrics: Metrics, quantities: dict[str, str]) -> str:
+    """A table: a row for each quantity (words -> name with {} for the bin), a column for each bin of incident energy.
+
+    In each cell the generated value, below it the reference's.
+    """
+    edges = metrics.curves["bins.edges"]
+    bins = range(len(edges) - 1)
+    head = "".join(f"<th>{energy_range(edges[b], edges[b + 1])}</th>" for b in bins)
+    body = "".join(
+        _row([html.escape(words), *(_two(metrics[name.format(b)]) for b in bins)]) for words, name in quantities.items()
+    )
+    return (
+        f'<table class="bins"><thead><tr><th>generated<br><span class="ref">reference</span></th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>"
+    )
+
+
+def energy_range(low: float, high: float) -> str:
+    """A bin of incident energy, MeV in, GeV out."""
+    return f"{low / 1000:.3g}–{high / 1000:.3g} GeV"
+
+
+def _two(one: Metric) -> str:
+    if one.value is None:
+        return f'<span class="ref">{html.escape(one.reason or "–")}</span>'
+    reference = with_error(one.more.get("reference"), one.more.get("reference_error"))
+    return f'{with_error(one.value, one.error)}<br><span class="ref">{reference}</span>'
+
+
+def memorised(metrics: Metrics) -> str:
+    """The share of memorised showers in a sentence."""
+    one = metrics["memorisation.share"]
+    if one.value is None:
+        return f"<p>The share of memorised showers cannot be given: {html.escape(one.reason or '')}.</p>"
+    return (
+        f"<p>Share of memorised showers: {with_error(one.value, one.error)}. In this share of {one.n_reference} pairs "
+        "of equal energy the generated shower is nearer to a training shower than the reference shower is; a generator "
+        "that neither copies nor misses has 0.5, one that returns training showers 1. Mean squared distance: "
+        f"{number(one.more['distance_generated'])} generated, {number(one.more['distance_reference'])} reference, to "
+        f"{int(one.more['n_train'] or 0)} training showers. Showers of poor quality move this number for their own "
+        "reason: read it beside the other metrics.</p>"
+    )
+
+
+def inputs(metrics: Metrics) -> str:
+    """What was compared, as list items."""
+    given = metrics.inputs
+    said = [
+        f"{name}: {given[name]['source']}, {given[name]['showers']:,} showers"
+        for name in ("reference", "generated", "train")
+        if name in given
+    ]
+    floor = given["floor"]
+    said.append(f"geometry {given['geometry']['name']}")
+    said.append(f"floors: {floor['kind']}, {floor['n_generated']:,} against {floor['n_reference']:,}")
+    return "".join(f"<li>{html.escape(one)}</li>" for one in said)
+
+
+def warnings(metrics: Metrics) -> str:
+    """What a reader has to know first; nothing if there is nothing."""
+    if not metrics.warnings:
+        return ""
+    items = "".join(f"<li>{html.escape(one)}</li>" for one in metrics.warnings)
+    return f'<div class="warning"><h2>Before reading</h2><ul>{items}</ul></div>'
+
+
+def every_metric(metrics: Metrics) -> str:
+    """Rows of every metric with its numbers."""
+    return "".join(_metric(name, metrics[name]) for name in metrics)
+
+
+def _metric(name: str, one: Metric) -> str:
+    cells = (
+        f"<code>{html.escape(name)}</code>",
+        number(one.value, 4),
+        number(one.error, 2),
+        number(one.floor, 4),
+        number(one.more.get("reference"), 4),
+        f"{one.n_reference} / {one.n_generated}",
+        html.escape(one.reason or ""),
+    )
+    return _row(cells)
+
+
+def provenance(metrics: Metrics) -> str:
+    """Where the numbers come from, as indented JSON."""
+    return html.escape(json.dumps(dict(metrics.inputs), indent=1))
+
+
+def _row(cells) -> str:
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
