@@ -35,7 +35,6 @@ _STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 10,
     "lines.linewidth": 1.4,
-    "savefig.bbox": "tight",
     "svg.hashsalt": "calojax",
     "figure.dpi": 100,
 }

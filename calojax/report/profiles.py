@@ -81,7 +81,7 @@ def hit_maps(metrics: Metrics) -> Picture:
         shown = axis.imshow(
             image.T, origin="lower", aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest"
         )
-        axis.set_title(title)
+        axis.set_title(f"hit probability, {title}")
     drawn.colorbar(shown, ax=axes[:2], pad=0.01)
     size = max(float(np.nanmax(np.abs(difference))), 1e-6)
     shown = axes[2].imshow(

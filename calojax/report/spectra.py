@@ -5,7 +5,18 @@ from typing import Any
 import numpy as np
 
 from calojax.evaluation.schema import Metrics
-from calojax.report.drawing import COLOURS, FILL, NAMES, Picture, figure, layer_name, number, picture, with_error
+from calojax.report.drawing import (
+    COLOURS,
+    FILL,
+    NAMES,
+    Picture,
+    figure,
+    layer_name,
+    number,
+    picture,
+    rounded,
+    with_error,
+)
 
 LABELS = {
     "e_tot": r"$E_\mathrm{tot}/E_\mathrm{inc}$",
@@ -61,14 +72,14 @@ def says(metrics: Metrics, name: str) -> str:
     tail = (
         f"; outside the range: {outside:.1%} generated, {theirs:.1%} reference" if max(outside, theirs) >= 1e-3 else ""
     )
-    return f"S = {with_error(one.value, one.error)} (real showers: {number(floor)}){tail}"
+    return f"S = {with_error(one.value, one.error)} (real showers: {rounded(floor, one.error)}){tail}"
 
 
 def histograms(metrics: Metrics, chosen: list[tuple[str, int]], *, log_y: bool = False) -> Picture:
-    """One panel with ratio for each chosen (family, column), in rows of three."""
-    per_row = min(len(chosen), 3)
-    rows = -(-len(chosen) // per_row)
-    drawn = figure(4.3 * per_row if per_row > 1 else 5.6, 3.9 * rows)
+    """One panel with ratio for each chosen (family, column), in rows of up to four."""
+    per_row = len(chosen) if len(chosen) < 4 else 4 if len(chosen) in (4, 7, 8) else 3
+    rows, alike = -(-len(chosen) // per_row), len(chosen) > 1 and len({family for family, _ in chosen}) == 1
+    drawn = figure(4.3 * min(per_row, 3) if per_row > 1 else 5.6, (3.3 if per_row > 3 else 3.9) * rows)
     grid, said = drawn.subfigures(rows, per_row, squeeze=False).ravel(), []
     for place, (family, column) in zip(grid, chosen, strict=False):
         layer = int(metrics.curves[f"histogram.{family}.layers"][column])
@@ -82,11 +93,15 @@ def histograms(metrics: Metrics, chosen: list[tuple[str, int]], *, log_y: bool =
             title=title,
             log_x=family in LOGARITHMIC,
             log_y=log_y,
-            legend=place is grid[0],
+            legend=place is grid[0] and len(grid) == len(chosen),
         )
         name = f"separation.{family}" + (f".{layer}" if layer >= 0 else "")
-        said.append(f"{WORDS[family]}{' in ' + title if title else ''}: {says(metrics, name)}")
-    caption = _sentence("; ".join(said))
+        label = f"{WORDS[family]}, {title}" if title else WORDS[family]
+        said.append(f"{title if alike else label}: {says(metrics, name)}")
+    if len(grid) > len(chosen):
+        grid[-1].legend(*grid[0].axes[0].get_legend_handles_labels(), loc="center")
+    lead = f"{WORDS[chosen[0][0]]}. " if alike else ""
+    caption = _sentence(lead + "; ".join(said))
     return picture(drawn, caption, f"Histograms. {caption}")
 
 
@@ -111,7 +126,7 @@ def panel(
     low, high = _range(edges, shares, 0.0 if log_y else 1e-3)
     for sample, (value, error) in shares.items():
         _steps(upper, edges, value / width, sample)
-        ratio, ratio_error = _ratio(value, error, shares["reference"][0])
+        ratio, ratio_error = _ratio(value, error, shares["reference"])
         if sample == "reference":
             _band(lower, edges, ratio_error)
         elif sample == "train":
@@ -120,7 +135,7 @@ def panel(
             middle = np.sqrt(edges[1:] * edges[:-1]) if log_x else (edges[1:] + edges[:-1]) / 2
             lower.errorbar(middle, ratio, ratio_error, fmt="o", ms=2.5, lw=0.9, color=COLOURS[sample])
     lower.axhline(1, color="black", lw=0.7)
-    lower.set(ylim=(0.5, 1.5), xlim=(low, high), xlabel=label)
+    lower.set(ylim=_ratio_limits(edges, shares, low, high), xlim=(low, high), xlabel=label)
     lower.set_ylabel("ratio", fontsize=10)
     upper.set_ylabel("share per bin" if log_x else "density")
     upper.tick_params(labelbottom=False)
@@ -156,7 +171,7 @@ def per_layer(metrics: Metrics, families: list[str]) -> Picture:
     means = "; ".join(f"{WORDS[f]} {says(metrics, f'separation.{f}.mean')}" for f in families)
     return picture(
         drawn,
-        f"Separation power layer by layer. Means over the layers: {means}.",
+        f"Separation power S layer by layer. Means over the layers: {means}.",
         f"Separation power against layer for eight feature families. Means: {means}",
     )
 
@@ -227,10 +242,17 @@ def _steps(axis: Any, edges: np.ndarray, heights: np.ndarray, sample: str) -> No
 
 def _ratio(value: np.ndarray, error: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Value and error over the reference; nan where there are too few entries to say anything."""
-    base = np.where(reference > 0, reference, np.nan)
+    base = np.where(reference[0] > 0, reference[0], np.nan)
     ratio, ratio_error = value / base, error / base
-    enough = ratio_error < _LARGEST_ERROR
+    enough = (ratio_error < _LARGEST_ERROR) & (reference[1] / base < _LARGEST_ERROR)
     return np.where(enough, ratio, np.nan), np.where(enough, ratio_error, np.nan)
+
+
+def _ratio_limits(edges: np.ndarray, shares: dict[str, np.ndarray], low: float, high: float) -> tuple[float, float]:
+    """0.5 to 1.5, or 0 to 2 where the generated ratios do not fit."""
+    ratio, _ = _ratio(*shares["generated"], shares["reference"])
+    shown = ratio[(edges[:-1] >= low) & (edges[1:] <= high) & np.isfinite(ratio)]
+    return (0.5, 1.5) if np.mean(np.abs(shown - 1) > 0.5) < 0.1 or len(shown) == 0 else (0.0, 2.0)
 
 
 def _band(axis: Any, edges: np.ndarray, error: np.ndarray) -> None:
