@@ -9,7 +9,7 @@ with a tail probability above about 1e-15 come back.
 P tables (positions), K the largest integer.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,11 +21,14 @@ CLIP = 8.0  # |z| beyond which float32 quantiles are not trusted
 
 
 class Table(NamedTuple):
-    """P distributions over 0..K: cumulative F(k-1) and survival P(K >= k), k = 0..K+1, and the edges in z; (P, K+2)."""
+    """P distributions over 0..K: cumulative F(k-1) and survival P(K >= k), k = 0..K+1, and the edges in z; (P, K+2).
 
-    below: np.ndarray | Array
-    above: np.ndarray | Array
-    edges: np.ndarray | Array
+    numpy arrays on the host, JAX arrays in a program.
+    """
+
+    below: Any
+    above: Any
+    edges: Any
 
 
 def probabilities(counts: np.ndarray, pseudo: float = 0.5, allowed: np.ndarray | None = None) -> np.ndarray:

@@ -17,7 +17,7 @@ the gradient is written by hand (automatic differentiation of the walk costs abo
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,8 @@ def parameters(bins: int) -> int:
 
 def forward(x: Array, raw: Array, bound: float) -> Moved:
     """Data to base. x of shape S, raw (3K-1, *S); returns values and log dy/dx, both of shape S."""
-    return Moved(*_forward(x, raw, bound))
+    moved: Any = _forward(x, raw, bound)
+    return Moved(*moved)
 
 
 def inverse(y: Array, raw: Array, bound: float) -> Moved:
@@ -86,7 +87,8 @@ def _forward_gradient(bound, saved, cotangents):
     x, raw, picked = saved
     bins = (raw.shape[0] + 1) // 3
     index = picked.index
-    _, pull_back = jax.vjp(lambda x, *numbers: _move(x, _Bin(*numbers, index), bound), x, *picked[:6])
+    moved = lambda x, x0, w, y0, h, d0, d1: _move(x, _Bin(x0, w, y0, h, d0, d1, index), bound)
+    _, pull_back = jax.vjp(moved, x, *picked[:6])
     g_x, g_x0, g_w, g_y0, g_h, g_d0, g_d1 = pull_back(cotangents)
     g_widths = _softmax_gradient(raw[:bins], index, g_x0, g_w, picked.x0, picked.w, bound)
     g_heights = _softmax_gradient(raw[bins : 2 * bins], index, g_y0, g_h, picked.y0, picked.h, bound)

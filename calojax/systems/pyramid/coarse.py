@@ -4,28 +4,28 @@ Works for any `geometry.Cylinder`, also one whose layers are binned differently:
 marked, and a ring's neighbour in the next layer is the one at the nearest radius.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jax import Array
 
 from calojax.geometry import Cylinder
 
 # (layers, rings) from a ring to its neighbours, nearest first; the first four share a face
 NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (2, 0), (-2, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 OUTSIDE = -1
+Numbers = Any  # numpy arrays on the host, JAX arrays in a program
 
 
 class Tree(NamedTuple):
     """Who belongs to whom; int32 arrays, OUTSIDE where there is nothing."""
 
-    ring_layer: np.ndarray | Array  # (N,)
-    ring_radius: np.ndarray | Array  # (N,) number of the ring in its layer
-    ring_cells: np.ndarray | Array  # (N, A) flat cell index by alpha
-    ring_near: np.ndarray | Array  # (M, N) neighbouring ring
-    layer_rings: np.ndarray | Array  # (L, R)
-    cell_ring: np.ndarray | Array  # (V,)
-    cell_alpha: np.ndarray | Array  # (V,)
+    ring_layer: Numbers  # (N,)
+    ring_radius: Numbers  # (N,) number of the ring in its layer
+    ring_cells: Numbers  # (N, A) flat cell index by alpha
+    ring_near: Numbers  # (M, N) neighbouring ring
+    layer_rings: Numbers  # (L, R)
+    cell_ring: Numbers  # (V,)
+    cell_alpha: Numbers  # (V,)
 
 
 def tree(geometry: Cylinder) -> Tree:

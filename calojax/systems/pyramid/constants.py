@@ -4,13 +4,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import Array
 
 from calojax.geometry import Cylinder
 from calojax.nn import cdf
 from calojax.systems.pyramid.coarse import Tree, tree
 
-Numbers = np.ndarray | Array
+Numbers = Any  # numpy arrays on the host, JAX arrays in a program
 
 
 class Polynomials(NamedTuple):
@@ -59,11 +58,9 @@ def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray
     hit_cells = cdf.probabilities(statistics["hit_cells"], pseudo, _between(whole.ring_cells >= 0))
     rings = cdf.probabilities(statistics["hit_rings"], pseudo, _between(whole.layer_rings >= 0))
     hits = cdf.probabilities(statistics["layer_hits"], pseudo, _up_to(layer_cells, statistics["layer_hits"].shape[1]))
+    of = _parents(whole, statistics, pseudo)
     log = lambda probability: np.log(np.maximum(probability, 1e-12))
-    fits = {
-        name: Polynomials(statistics[f"{name}.mean"], statistics[f"{name}.width"])
-        for name in ("response", "layer_share", "ring_share", "sizes")
-    }
+    fit = lambda name: Polynomials(statistics[f"{name}.mean"], statistics[f"{name}.width"])
     constants = Constants(
         tree=whole,
         threshold=np.float32(threshold),
@@ -76,9 +73,14 @@ def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray
         hit_rings=cdf.table(rings),
         layer_hits=cdf.table(hits),
         hit_cells=log(hit_cells[:, 1:]),
-        **_parents(whole, statistics, pseudo),
+        layers_of=of["layers"],
+        rings_of=of["rings"],
+        cells_of=of["cells"],
         cells_per_ring=statistics["cells_per_ring"][0],
-        **fits,
+        response=fit("response"),
+        layer_share=fit("layer_share"),
+        ring_share=fit("ring_share"),
+        sizes=fit("sizes"),
     )
     return _narrow(constants)
 
@@ -93,9 +95,9 @@ def _parents(whole: Tree, statistics: dict[str, np.ndarray], pseudo: float) -> d
     of_cells = (hits / np.maximum(in_ring, 1) / cell_exists.sum(1))[:, None] * cell_exists
     all_layers = np.ones((1, len(in_layer)), bool)
     made = {
-        "layers_of": (layers, in_layer[None] / showers, all_layers, None),
-        "rings_of": (rings, of_rings, ring_exists, _between(ring_exists)),
-        "cells_of": (cells, of_cells, cell_exists, _between(cell_exists)),
+        "layers": (layers, in_layer[None] / showers, all_layers, None),
+        "rings": (rings, of_rings, ring_exists, _between(ring_exists)),
+        "cells": (cells, of_cells, cell_exists, _between(cell_exists)),
     }
     return {
         name: Parents(cdf.table(cdf.probabilities(counts, pseudo, allowed)), np.clip(q, 1e-3, 1 - 1e-3), exists)

@@ -29,7 +29,7 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
             found = statistics.hits(showers, threshold)
             below += int(np.count_nonzero(showers)) - len(found.row)
             gathered.add(energies, found)
-            writer.append({"incident_energy": energies}, _groups(found, len(energies), gathered))
+            writer.append({"incident_energy": energies}, groups(found, len(energies), gathered))
         return writer.finish(
             system="pyramid",
             geometry=cylinder,
@@ -52,7 +52,7 @@ def _blocks(sources: list[Path], cylinder: geometry.Cylinder, wanted: int | None
             return
 
 
-def _groups(found: statistics.Hits, rows: int, gathered: statistics.Statistics):
+def groups(found: statistics.Hits, rows: int, gathered: statistics.Statistics):
     rings = gathered.tree.ring_layer.shape[0]
     ring = np.unique(found.row.astype(np.int64) * rings + gathered.tree.cell_ring[found.cell])
     hit = (np.bincount(found.row, minlength=rows), {"cell": found.cell, "energy": found.energy})

@@ -6,7 +6,8 @@ A plain coupling flow for the layers of a shower, permutation-invariant ones for
 cells of its hit rings. Quantisation: the k largest. That k and the X of a parent are one vector is our reading of the
 poster.
 
-Log probabilities are lower bounds (dequantisation is variational) in the same measure as those of `placed`; with dequantisation = "published" they are not even that, since some X quantise to another pattern.
+Log probabilities are lower bounds (dequantisation is variational) in the same measure as those of
+`placed`; with dequantisation = "published" they are not even that, since some X quantise to another pattern.
 """
 
 from typing import Any

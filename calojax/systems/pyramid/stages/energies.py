@@ -24,7 +24,7 @@ from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.hits import Hits
 from calojax.systems.pyramid.noise import Noise
-from calojax.systems.pyramid.stages import grid, ringlist, rings
+from calojax.systems.pyramid.stages import grid, ringlist, rings, shares
 from calojax.systems.pyramid.truth import Rings
 
 FACES = 4  # the first of `coarse.NEIGHBOURS`, which share a face: whose energies are seen
@@ -111,18 +111,18 @@ def log_probability(
     known = pattern.known
     total = _standard_total(incident_energy, energies.total, constants)
     raw = _total_raw(params, known, pattern.numbers, constants)
-    scores = {"total": _density(raw, total[None], config)[0]}
+    scores = {"total": shares.log_density(raw, total[None], config.bound)[0]}
     scores["total"] = jnp.where(energies.total > 0, scores["total"], 0.0)
     setting, shape = _layer_setting(incident_energy, known, pattern.numbers, total, constants, config)
-    logits = _logit_of_share(energies.layers.reshape(known.energy.shape[1], -1).T).T.reshape(1, -1)
+    logits = shares.logits(energies.layers.reshape(known.energy.shape[1], -1).T).T.reshape(1, -1)
     fit = _layer_fit(incident_energy, constants)
     standard = jnp.where(setting.real, (logits - fit[0]) / fit[1], 0.0)
     scores["layers"] = couplings.log_density(params["layers"], standard, setting, shape)
-    scores["rings"] = _divide_layers(params, pattern, energies.layers, energies.rings, None, config, constants)[1]
     by_ring = jnp.sum(energies.cells, 0)
-    scores["cells"] = _divide_rings(params, incident_energy, pattern, by_ring, energies.cells, None, config, constants)[
-        1
-    ]
+    of_rings = shares.scoring(energies.rings, config.bound)
+    of_cells = shares.scoring(_in_order(energies.cells, pattern, constants), config.bound)
+    scores["rings"] = _divide_layers(params, pattern, energies.layers, of_rings, constants)[1]
+    scores["cells"] = _divide_rings(params, incident_energy, pattern, by_ring, of_cells, constants)[1]
     return scores
 
 
@@ -144,12 +144,12 @@ def draw(
     fit = _layer_fit(incident_energy, constants)
     logits = (standard * fit[1] + fit[0]).reshape(known.energy.shape[1], -1)
     hit = known.hit.reshape(logits.shape)
-    layers = _take_shares(logits.T, hit.T, energy).T.ravel()
-    by_ring, _ = _divide_layers(params, pattern, layers, None, noise.rings, config, constants)
-    in_list = truth.from_grid(by_ring, constants)[
-        jnp.minimum(pattern.rings.owner, known.energy.shape[1] - 1), pattern.rings.ring
-    ]
-    return _divide_rings(params, incident_energy, pattern, in_list, None, noise.cells, config, constants)[0]
+    layers = shares.take(logits.T, hit.T, energy).T.ravel()
+    of_rings = shares.drawing(noise.rings, config.bound)
+    of_cells = shares.drawing(_in_order(noise.cells, pattern, constants), config.bound)
+    by_ring = truth.from_grid(_divide_layers(params, pattern, layers, of_rings, constants)[0], constants)
+    in_list = by_ring[jnp.minimum(pattern.rings.owner, by_ring.shape[0] - 1), pattern.rings.ring]
+    return _divide_rings(params, incident_energy, pattern, in_list, of_cells, constants)[0]
 
 
 # --- total and layers
@@ -171,11 +171,6 @@ def _total_raw(params, known, numbers, constants):
     return dense.apply_stack(params["total"], jnp.concatenate(parts))[:, None]
 
 
-def _density(raw, x, config):
-    moved = couplings.move_by_context(raw, x, config.bound)
-    return couplings.standard_normal(moved.values) + moved.log_slope
-
-
 def _layer_setting(incident_energy, known, numbers, total, constants, config):
     layers = constants.tree.layer_rings.shape[0]
     hit = known.hit.reshape(-1, layers)
@@ -194,36 +189,11 @@ def _layer_fit(incident_energy, constants):
     return mean, jnp.tile(constants.layer_share.width, incident_energy.shape[0])
 
 
-def _behind(energy):
-    """Energies of children in order, (n, P) -> what is left for those behind each, (n, P)."""
-    behind = jnp.cumsum(energy[::-1], 0)[::-1]
-    return jnp.concatenate([behind[1:], jnp.zeros_like(behind[:1])])
-
-
-def _logit_of_share(energy):
-    """energy (n, P) of children in order -> logit of the share each takes of what is left, (n, P); 0 for the last."""
-    behind = _behind(energy)
-    some = (energy > 0) & (behind > 0)
-    return jnp.where(some, jnp.log(jnp.where(some, energy, 1.0)) - jnp.log(jnp.where(some, behind, 1.0)), 0.0)
-
-
-def _take_shares(logits, hit, energy):
-    """Undoes `_logit_of_share`: logits, hit (n, P), energy (P,) -> energies (n, P)."""
-
-    def body(left, child):
-        logit, here, behind = child
-        share = jnp.where(here, jnp.where(behind > 0, jax.nn.sigmoid(logit), 1.0), 0.0)
-        return left * (1 - share), left * share
-
-    behind = jnp.cumsum(hit[::-1], 0)[::-1] - hit
-    return jax.lax.scan(body, energy, (logits, hit, behind))[1]
-
-
 # --- rings of a layer
 
 
-def _divide_layers(params, pattern, layers, true_rings, noise, config, constants):
-    """Energies of the rings (R, G) and log density (G,): of true ones, or drawn with noise."""
+def _divide_layers(params, pattern, layers, splitter, constants):
+    """Energies of the rings (R, G) and their log density (G,)."""
     depth, radii = constants.tree.layer_rings.shape
     n = constants.tree.ring_cells.shape[1]
     around = truth.layers_apart(depth, grid.VECTORS)
@@ -231,7 +201,6 @@ def _divide_layers(params, pattern, layers, true_rings, noise, config, constants
     per_cell = layers / jnp.maximum(pattern.numbers.cells, 1)
     context = _ring_context(params, pattern, per_cell, constants)
     mean, width = _ring_fit(pattern.known, constants)
-    behind = None if true_rings is None else _behind(true_rings)
     first, *rest = params["rings"]
 
     def body(carry, step):
@@ -243,11 +212,7 @@ def _divide_layers(params, pattern, layers, true_rings, noise, config, constants
         at_step = jnp.broadcast_to((jnp.arange(radii) == step)[:, None], hit.shape).astype(jnp.float32)
         inputs = jnp.concatenate([scaled, around(scaled), at_step, remaining])
         raw = dense.apply_stack(tuple(rest), jax.nn.relu(dense.apply(first, inputs) + context))
-        fit = (mean[step], width[step])
-        if noise is None:
-            split = _score_split(raw, fit, here, free, true_rings[step], behind[step], config)
-        else:
-            split = _draw_split(raw, fit, left, here, free, noise[step], config)
+        split = splitter(step, raw, (mean[step], width[step]), left, here, free)
         ratio = jnp.log(split.taken / jnp.maximum(cells, 1) + TINY) - jnp.log(per_cell + TINY)
         scaled = scaled.at[step].set(jnp.where(here, ratio / 3.0, 0.0))
         return (scaled, split.rest, cells_left - cells, total + split.score), split.taken
@@ -255,30 +220,6 @@ def _divide_layers(params, pattern, layers, true_rings, noise, config, constants
     start = (jnp.zeros(hit.shape), layers, pattern.numbers.cells, jnp.zeros(layers.shape))
     (_, _, _, total), taken = jax.lax.scan(jax.checkpoint(body), start, jnp.arange(radii))
     return taken, total
-
-
-class Split(NamedTuple):
-    """What a child takes of what is left, what is left for those behind it, log density of the standardised logit."""
-
-    taken: Array
-    rest: Array
-    score: Array
-
-
-def _draw_split(raw, fit, left, here, free, standard, config):
-    mean, width = fit
-    moved = couplings.undo_by_context(raw, standard, config.bound).values
-    logit = jnp.clip(moved * width + mean, -25.0, 25.0)
-    taken = jnp.where(free, left * jax.nn.sigmoid(logit), left)
-    rest = jnp.where(free, left * jax.nn.sigmoid(-logit), 0.0)
-    return Split(jnp.where(here, taken, 0.0), jnp.where(here, rest, left), jnp.zeros_like(left))
-
-
-def _score_split(raw, fit, here, free, taken, rest, config):
-    mean, width = fit
-    logit = jnp.log(jnp.where(free, taken, 1.0)) - jnp.log(jnp.where(free, rest, 1.0))
-    score = _density(raw, jnp.where(free, (logit - mean) / width, 0.0), config)
-    return Split(taken, rest, jnp.where(free, score, 0.0))
 
 
 def _ring_context(params, pattern, per_cell, constants):
@@ -310,8 +251,14 @@ def _width(cells):
     return 2 * min(1, (cells - 1) // 2) + 1
 
 
-def _divide_rings(params, incident_energy, pattern, by_ring, true_cells, noise, config, constants):
-    """Energies of the cells (A, E) and log density (E,): of true ones, or drawn with noise."""
+def _in_order(values, pattern, constants):
+    """values (A, E) by cell -> by step of each ring."""
+    around = ringlist.surroundings(pattern.rings, constants)
+    return jnp.take_along_axis(values, ringlist.order(values.shape[0], around.parity), axis=0)
+
+
+def _divide_rings(params, incident_energy, pattern, by_ring, splitter, constants):
+    """Energies of the cells (A, E) and their log density (E,)."""
     n = constants.tree.ring_cells.shape[1]
     around = ringlist.surroundings(pattern.rings, constants)
     around = around._replace(near=around.near[:FACES])
@@ -322,9 +269,6 @@ def _divide_rings(params, incident_energy, pattern, by_ring, true_cells, noise, 
     first, *rest = params["cells"]
     reach = (_width(n) - 1) // 2
     hits = pattern.cells.astype(jnp.float32)
-    if true_cells is not None:
-        in_order = jnp.take_along_axis(true_cells, order, axis=0)
-        behind = _behind(in_order)
 
     def body(carry, step):
         energy, scaled, left, cells_left, total = carry
@@ -344,10 +288,7 @@ def _divide_rings(params, incident_energy, pattern, by_ring, true_cells, noise, 
         seen = dense.apply(first, jnp.concatenate(inputs)) + params["step"][:, step][:, None] + context
         raw = dense.apply_stack(tuple(rest), jax.nn.relu(seen))
         fit = (-jnp.log(jnp.maximum(cells_left - 1.0, 1.0)), 1.0)
-        if noise is None:
-            split = _score_split(raw, fit, here, free, in_order[step], behind[step], config)
-        else:
-            split = _draw_split(raw, fit, left, here, free, grid.at(noise, cell), config)
+        split = splitter(step, raw, fit, left, here, free)
         here_at = (jnp.arange(n)[:, None] == cell) & here
         energy = jnp.where(here_at, split.taken, energy)
         log_ratio = jnp.log(split.taken + TINY) - jnp.log(per_cell + TINY)

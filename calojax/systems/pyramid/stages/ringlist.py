@@ -34,7 +34,7 @@ def surroundings(rings: Rings, constants: Constants, shift_showers: int = 0) -> 
 
 def order(cells: int, parity: Array) -> Array:
     """(A, E) the cell of each ring in each step."""
-    return (placement.interleaved(cells)[:, None] + parity) % cells
+    return (jnp.asarray(placement.interleaved(cells))[:, None] + parity) % cells
 
 
 def turned(values: Array, base: Array) -> Array:

@@ -136,7 +136,7 @@ def _setting(known, constants):
 
 def _order(known, constants):
     layers, radii = constants.tree.layer_rings.shape
-    return grid.ring_order(layers, radii, known.hit.shape[0] // layers)
+    return jnp.asarray(grid.ring_order(layers, radii, known.hit.shape[0] // layers))
 
 
 def _real(known, constants):

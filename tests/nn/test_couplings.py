@@ -1,0 +1,86 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from calojax.nn import couplings, sets
+
+SHOWERS, PLACES = 3, 8
+SHAPE = couplings.Shape(dims=2, context=3, neighbours=2, couplings=4, hidden=12, pooled=6, bins=4, bound=5.0)
+
+
+def setting(n_real, showers=SHOWERS):
+    number = jnp.arange(showers * PLACES)
+    context = jax.random.normal(jax.random.key(1), (3, number.size))
+    near = lambda x: jnp.concatenate([jnp.roll(x, 1, 1), jnp.roll(x, -1, 1)])
+    return couplings.Setting(context, number % PLACES < n_real, number % 2, number // PLACES, showers, near)
+
+
+@pytest.fixture(scope="module")
+def params():
+    start = couplings.init(jax.random.key(0), SHAPE)
+    return jax.tree.map(lambda a: a + 0.05 * jax.random.normal(jax.random.key(a.size), a.shape), start)
+
+
+@pytest.fixture(scope="module")
+def x():
+    return jax.random.normal(jax.random.key(2), (2, SHOWERS * PLACES))
+
+
+@pytest.mark.parametrize("n_real", [0, 1, 5])
+def test_inverse_undoes_forward(params, x, n_real):
+    there = couplings.forward(params, x, setting(n_real), SHAPE)
+    back = couplings.inverse(params, there.values, setting(n_real), SHAPE)
+    np.testing.assert_allclose(back.values, x, atol=2e-3)
+    np.testing.assert_allclose(back.log_det, -there.log_det, atol=5e-3)
+
+
+@pytest.mark.parametrize("n_real", [1, 5])
+def test_log_det_is_that_of_the_jacobian(params, x, n_real):
+    where = setting(n_real)
+    flat = lambda v: couplings.forward(params, v.reshape(x.shape), where, SHAPE).values.ravel()
+    _, expected = jnp.linalg.slogdet(jax.jacrev(flat)(x.ravel()))
+    assert couplings.forward(params, x, where, SHAPE).log_det.sum() == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_a_fresh_flow_is_the_identity(x):
+    moved = couplings.forward(couplings.init(jax.random.key(0), SHAPE), x, setting(5), SHAPE)
+    np.testing.assert_allclose(moved.values, x, atol=1e-5)
+
+
+def test_junk_in_padding_changes_nothing(params, x):
+    where = setting(5)._replace(neighbours=None)
+    alone = couplings.Shape(**{**SHAPE.__dict__, "neighbours": 0})
+    start = couplings.init(jax.random.key(0), alone)
+    params = jax.tree.map(lambda a: a + 0.05 * jax.random.normal(jax.random.key(a.size), a.shape), start)
+    junk = jnp.where(where.real, x, 1e4)
+    clean = jnp.where(where.real, x, 0.0)
+    of = lambda v: couplings.log_density(params, v, where, alone)
+    np.testing.assert_array_equal(of(junk), of(clean))
+
+
+def test_order_of_the_elements_does_not_matter(x):
+    where = setting(PLACES)._replace(neighbours=None, parity=jnp.zeros(SHOWERS * PLACES, int))
+    shape = couplings.Shape(**{**SHAPE.__dict__, "neighbours": 0})
+    start = couplings.init(jax.random.key(0), shape)
+    params = jax.tree.map(lambda a: a + 0.05 * jax.random.normal(jax.random.key(a.size), a.shape), start)
+    order = np.random.default_rng(0).permutation(SHOWERS * PLACES)
+    moved = where._replace(context=where.context[:, order], owner=where.owner[order])
+    of = lambda v, w: sets.sum_by_owner(couplings.log_density(params, v, w, shape), w.owner, SHOWERS)
+    np.testing.assert_allclose(of(x, where), of(x[:, order], moved), rtol=1e-4)
+
+
+def test_a_shower_does_not_see_the_others(params, x):
+    where = setting(5)._replace(neighbours=lambda v: jnp.zeros((2 * v.shape[0], v.shape[1])))
+    other = x.at[:, PLACES:].set(3.0)
+    of = lambda v: couplings.log_density(params, v, where, SHAPE)[:PLACES]
+    np.testing.assert_array_equal(of(x), of(other))
+
+
+def test_scale_shift_and_spline_are_undone():
+    x = 3 * jax.random.normal(jax.random.key(0), (2, 50))
+    raw = jax.random.normal(jax.random.key(1), (2 + 11, 2, 50))
+    there = couplings.move_by_context(raw, x, 5.0)
+    back = couplings.undo_by_context(raw, there.values, 5.0)
+    np.testing.assert_allclose(back.values, x, atol=5e-3)
+    np.testing.assert_allclose(back.log_slope, -there.log_slope, atol=5e-3)

@@ -1,0 +1,77 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import gammaln
+
+from calojax.nn import placement
+
+N, PARENTS = 6, 500
+
+
+def equal_chances(step, cell, states, owed, left):
+    return jnp.zeros(cell.shape)
+
+
+def depends_on_neighbours(step, cell, states, owed, left):
+    """Placed neighbours attract, and cells differ."""
+    at = lambda shift: jnp.sum(jnp.where(jnp.arange(states.shape[0])[:, None] == (cell + shift) % N, states, 0), 0)
+    return 0.8 * at(1) + 0.8 * at(-1) + 0.3 * cell - 0.5
+
+
+@pytest.fixture
+def order():
+    return jnp.tile(jnp.asarray(placement.interleaved(N))[:, None], (1, PARENTS))
+
+
+@pytest.mark.parametrize("logit", [equal_chances, depends_on_neighbours])
+def test_the_number_comes_out_exactly(order, logit):
+    k = jax.random.randint(jax.random.key(0), (PARENTS,), 0, N + 1)
+    drawn = placement.draw(
+        logit, order, k, jnp.ones((N, PARENTS), bool), jax.random.uniform(jax.random.key(1), (N, PARENTS))
+    )
+    np.testing.assert_array_equal(drawn.pattern.sum(0), k)
+
+
+def test_missing_cells_are_never_placed(order):
+    real = jnp.broadcast_to(jnp.arange(N)[:, None] < 4, (N, PARENTS))
+    k = jax.random.randint(jax.random.key(0), (PARENTS,), 0, 5)
+    drawn = placement.draw(depends_on_neighbours, order, k, real, jax.random.uniform(jax.random.key(1), (N, PARENTS)))
+    np.testing.assert_array_equal(drawn.pattern.sum(0), k)
+    assert not (drawn.pattern & ~real).any()
+
+
+def test_score_is_the_log_probability_of_the_draw(order):
+    k = jax.random.randint(jax.random.key(0), (PARENTS,), 0, N + 1)
+    real = jnp.ones((N, PARENTS), bool)
+    drawn = placement.draw(depends_on_neighbours, order, k, real, jax.random.uniform(jax.random.key(1), (N, PARENTS)))
+    scored = placement.score(depends_on_neighbours, order, k, real, drawn.pattern)
+    np.testing.assert_allclose(scored.log_probability, drawn.log_probability, atol=1e-6)
+
+
+def test_a_zero_logit_is_a_draw_without_replacement(order):
+    k = jax.random.randint(jax.random.key(0), (PARENTS,), 0, N + 1)
+    pattern = placement.draw(
+        equal_chances, order, k, jnp.ones((N, PARENTS), bool), jax.random.uniform(jax.random.key(1), (N, PARENTS))
+    )
+    expected = gammaln(k + 1) + gammaln(N - k + 1) - gammaln(N + 1)
+    np.testing.assert_allclose(pattern.log_probability, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", range(N + 1))
+def test_probabilities_of_all_patterns_with_k_hits_add_up_to_one(k):
+    pattern = np.array([p for p in itertools.product([False, True], repeat=N) if sum(p) == k]).T
+    order = jnp.tile(jnp.asarray(placement.interleaved(N))[:, None], (1, pattern.shape[1]))
+    counts = jnp.full(pattern.shape[1], k)
+    scored = placement.score(depends_on_neighbours, order, counts, jnp.ones(pattern.shape, bool), jnp.asarray(pattern))
+    assert float(jnp.exp(scored.log_probability).sum()) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 10, 16, 45, 50])
+def test_interleaved_is_a_permutation_spread_over_the_circle(n):
+    order = placement.interleaved(n)
+    np.testing.assert_array_equal(np.sort(order), np.arange(n))
+    if n == 16:
+        np.testing.assert_array_equal(order[:8], [0, 8, 4, 12, 2, 10, 6, 14])

@@ -1,0 +1,141 @@
+"""The whole pyramid in both of its forms, on a detector of unlike layers with an empty shower among its events."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from calojax.systems.pyramid import hits, showers, statistics, system, truth
+from calojax.systems.pyramid.stages import shares
+
+SHOWERS = 24
+
+
+@pytest.fixture(scope="module")
+def nats(small, batch):
+    """Jitted: nats per stage of the batch's showers, each (T,)."""
+    config, model = small
+
+    @jax.jit
+    def of(tile):
+        true = truth.from_hits(tile, model.constants, statistics.SMALLEST_EXCESS)
+        return showers.log_probability(model.params, true, jax.random.key(1), config.model, model.constants)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def drawn(small):
+    """(energies (T,), function of a capacity giving Sparse): 8 showers of one tile."""
+    config, model = small
+    energy = jnp.geomspace(1e3, 1e5, 8)
+    keys = jax.random.split(jax.random.key(4, impl="threefry2x32"), 8)
+    draw = jax.jit(
+        lambda e, k, capacity: system.generate(model, {"incident_energy": e}, k, config, capacity), static_argnums=2
+    )
+    return energy, lambda level: draw(energy, keys, system.capacities(config, model.constants)[level])
+
+
+def tile(batch):
+    return {name: array[0] for name, array in batch.items()}
+
+
+def test_lists_of_hits_and_their_showers_are_the_same(batch, small, events, detector):
+    known = small[1].constants
+    true = truth.from_hits(tile(batch), known, statistics.SMALLEST_EXCESS)
+    place = np.asarray(known.tree.ring_cells)[np.asarray(true.rings.ring)].T
+    back = np.zeros_like(events[1])
+    alpha, ring = np.nonzero(np.asarray(true.cells))
+    owner = np.asarray(true.rings.owner)[ring]
+    back[owner, place[alpha, ring]] = np.asarray(true.excess)[alpha, ring] + detector.threshold
+    np.testing.assert_allclose(back, events[1], rtol=1e-5)
+
+
+def test_log_probabilities_are_finite_and_an_empty_shower_has_only_its_layers(nats, batch):
+    for name, score in nats(tile(batch)).items():
+        assert np.isfinite(score).all(), name
+        if name not in ("layers", "energy_total"):
+            assert score[5] == 0, name
+
+
+def test_more_places_in_the_lists_change_nothing(nats, batch):
+    one = tile(batch)
+    more = dict(one)
+    for group in ("hit", "ring"):
+        for name in (n for n in one if n.startswith(f"{group}.")):
+            empty = SHOWERS if name.endswith(".row") else 0
+            more[name] = jnp.concatenate([one[name], jnp.full(32, empty, one[name].dtype)])
+    for name, score in nats(one).items():
+        if name != "cells":  # its dequantisation in the published form draws one number for every place
+            np.testing.assert_allclose(nats(more)[name], score, rtol=2e-4, atol=2e-4, err_msg=name)
+
+
+def test_drawn_showers_are_complete(drawn, detector):
+    energy, draw = drawn
+    found = draw(-1)
+    count = np.asarray(found.count)
+    assert not found.overflow and count.sum() > 0
+    value, index = np.asarray(found.energy), np.asarray(found.index)
+    used = np.arange(len(value)) < count.sum()
+    assert (value[used] >= np.float32(detector.threshold)).all() and (value[~used] == 0).all()
+    owner = np.repeat(np.arange(len(energy)), count)
+    assert len(set(zip(owner, index[used], strict=True))) == used.sum()  # no cell twice
+    assert ((index >= 0) & (index < detector.n_cells)).all()
+
+
+def test_capacity_does_not_change_the_showers(drawn):
+    _, draw = drawn
+    dense, levels = draw(-1), [draw(level) for level in (-2,)]
+    for found in levels:
+        if not found.overflow:
+            kept = int(found.count.sum())
+            np.testing.assert_array_equal(found.index[:kept], dense.index[:kept])
+            np.testing.assert_allclose(found.energy[:kept], dense.energy[:kept], rtol=1e-4)
+    assert draw(0).overflow or int(draw(0).count.sum()) == int(dense.count.sum())
+
+
+def test_loss_is_the_weighted_sum_and_padded_rows_weigh_nothing(small, batch):
+    config, model = small
+    of = jax.jit(lambda b: system.loss(model.params, model, b, jax.random.key(0), config))
+    full = of(batch)
+    weight = batch["weight"].at[0, 3:].set(0.0)
+    part = of(batch | {"weight": weight})
+    assert float(full.weight) == SHOWERS and float(part.weight) == 3
+    assert np.isfinite(full.total) and all(np.isfinite(v) for v in full.metrics.values())
+    assert abs(float(part.metrics["layers"])) < abs(float(full.metrics["layers"]))
+
+
+def test_turning_and_mirroring_keeps_rings_and_energies(small, batch):
+    known = small[1].constants
+    true = truth.from_hits(tile(batch), known, statistics.SMALLEST_EXCESS)
+    turned = truth.turned(true, jax.random.key(0), known)
+    np.testing.assert_array_equal(turned.cells.sum(0), true.cells.sum(0))
+    np.testing.assert_allclose(turned.excess.sum(0), true.excess.sum(0), rtol=1e-6)
+    assert (turned.cells != true.cells).any()
+
+
+def test_levels_agree(small, batch):
+    known = small[1].constants
+    true = truth.from_hits(tile(batch), known, statistics.SMALLEST_EXCESS)
+    found = hits.of_cells(true.incident_energy, true.rings, true.cells, known)
+    np.testing.assert_array_equal(found.numbers.cells, found.counts.sum(0))
+    np.testing.assert_array_equal(found.known.hit, found.numbers.rings > 0)
+    np.testing.assert_array_equal(truth.to_grid(truth.from_grid(found.counts, known), known), found.counts)
+
+
+def test_taking_shares_undoes_their_logits():
+    energy = jax.random.exponential(jax.random.key(0), (9, 200)) * jax.random.bernoulli(
+        jax.random.key(1), 0.6, (9, 200)
+    )
+    back = shares.take(shares.logits(energy), energy > 0, energy.sum(0))
+    np.testing.assert_allclose(back, energy, rtol=2e-4, atol=1e-6)
+    np.testing.assert_allclose(back.sum(0), energy.sum(0), rtol=1e-5)
+
+
+def test_statistics_do_not_depend_on_the_blocks(detector, events):
+    whole, parts = (statistics.Statistics(detector, detector.threshold) for _ in range(2))
+    whole.add(events[0], statistics.hits(events[1], detector.threshold))
+    for rows in (slice(0, 7), slice(7, None)):
+        parts.add(events[0][rows], statistics.hits(events[1][rows], detector.threshold))
+    for name, values in whole.arrays().items():
+        np.testing.assert_allclose(parts.arrays()[name], values, rtol=1e-6, atol=1e-9, err_msg=name)
