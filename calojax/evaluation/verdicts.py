@@ -1,12 +1,14 @@
 """What the numbers mean, in words: one line for each kind of metric, judged by its errors and its floor.
 
 A distance is compared with its floor (at the same numbers of showers), a quantity with the reference. Of several energy
-bins the one that is farthest off is quoted. Levels: 0 agrees within 3 standard errors; 1 differs by less than the
+bins the one that is farthest off is quoted. Levels: 0 agrees within 3 standard errors (3.4 for the worst of four bins:
+the same chance of a false alarm); 1 differs by less than the
 tolerance; 2 by less than four times the tolerance; 3 by more. Agreement within errors larger than the tolerance says
 so.
 """
 
 from collections.abc import Iterator
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -89,8 +91,8 @@ def _distance(title: str, name: str, one: Metric, tolerance: float) -> Line:
 
 def _quantity(metrics: Metrics, title: str, start: str, end: str, tolerance: float, relative: bool) -> Line | None:
     """The bin that is farthest off, by its level and then by its significance."""
-    lines = []
-    for name in _matching(metrics, start, end):
+    lines, names = [], list(_matching(metrics, start, end))
+    for name in names:
         one = metrics[name]
         target = one.more.get("reference")
         if one.value is None or target is None:
@@ -100,7 +102,7 @@ def _quantity(metrics: Metrics, title: str, start: str, end: str, tolerance: flo
         excess = (one.value - target) / scale
         error = _together(one.error, one.more.get("reference_error"))
         error = None if error is None else error / scale
-        level, words = _judge(abs(excess), error, tolerance)
+        level, words = _judge(abs(excess), error, tolerance, looks=len(names))
         line = Line(title, name, one.value, one.error, target, one.floor, excess, _over(excess, error), level, words)
         lines.append(line._replace(relative=relative))
     known = [line for line in lines if line.level is not None]
@@ -118,8 +120,9 @@ def _memorisation(one: Metric) -> Line:
     return Line(title, name, one.value, one.error, 0.5, 0.5, one.value - 0.5, sigma, level, words)
 
 
-def _judge(size: float, error: float | None, tolerance: float) -> tuple[int, str]:
-    if error is not None and size <= 3 * error:
+def _judge(size: float, error: float | None, tolerance: float, looks: int = 1) -> tuple[int, str]:
+    sigmas = NormalDist().inv_cdf(1 - NormalDist().cdf(-3) / looks)
+    if error is not None and size <= sigmas * error:
         return 0, "agrees within errors" + (", which are large" if 3 * error > 4 * tolerance else "")
     for level, words in ((1, "small difference"), (2, "visible difference")):
         if size <= tolerance * (1 if level == 1 else 4):

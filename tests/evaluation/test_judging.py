@@ -1,0 +1,129 @@
+"""The judge as a whole: what it says of honest and of broken generators, and how it says what it cannot know."""
+
+import json
+
+import numpy as np
+import pytest
+
+from calojax import evaluation
+from calojax.errors import InputError
+
+_QUANTITIES = ("response.", "hits.", "correlation.")
+
+
+def judge(toy, reference, generated, **more):
+    return evaluation.judge(reference, generated, toy, progress=False, **more)
+
+
+def lines(metrics):
+    return {line.name.split(".")[0] + "|" + line.title: line for line in evaluation.verdict(metrics)}
+
+
+def test_an_honest_generator_passes_everything(judged):
+    assert [line.title for line in evaluation.verdict(judged) if line.level not in (0, 1)] == []
+
+
+def test_the_names_are_the_stable_ones(judged, toy):
+    expected = {"separation.e_tot", "frobenius.occupancy", "memorisation.share"}
+    expected |= {f"separation.e_layer.{i}" for i in range(toy.n_layers)}
+    families = ("e_layer", "ec_eta", "ec_phi", "width_eta", "width_phi", "ec_r", "width_r", "sparsity")
+    expected |= {f"separation.{family}.{part}" for family in families for part in ("mean", "max")}
+    expected |= {f"correlation.hits.{d}.{b}" for d in ("alpha", "opposite", "z", "r") for b in range(4)}
+    expected |= {f"{name}.{b}.{part}" for name in ("response", "hits") for b in range(4) for part in ("mean", "width")}
+    assert expected <= set(judged)
+
+
+def test_identical_showers_are_at_zero(toy, draw):
+    sample = draw(300, 1)
+    found = judge(toy, sample, sample)
+    assert all(found[name].value == 0 for name in found if name.startswith(("separation.", "frobenius.")))
+    for name in found:
+        if name.startswith(_QUANTITIES) and found[name].value is not None:
+            assert found[name].value == pytest.approx(found[name].more["reference"], rel=1e-12)
+
+
+def test_scaled_energies_are_seen_in_the_response_and_not_in_the_hits(toy, draw):
+    incident, showers = draw(800, 2)
+    found = judge(toy, draw(800, 1), (incident, np.where(showers > 0.2, 1.1 * showers, 0)), train=draw(800, 3))
+    verdict = lines(found)
+    response = verdict["response|response: mean of E_tot/E_inc"]
+    assert response.level == 3 and response.excess == pytest.approx(0.1, abs=0.02)
+    assert verdict["separation|total energy over incident energy"].level == 3
+    assert verdict["hits|mean number of hits"].level == 0
+
+
+def test_copies_of_training_showers_are_seen_by_the_memorisation_share_alone(toy, draw):
+    train = draw(800, 3)
+    found = judge(toy, draw(400, 1), train, train=train)
+    assert found["memorisation.share"].value > 0.99
+    assert [line.name for line in evaluation.verdict(found) if line.level in (2, 3)] == ["memorisation.share"]
+
+
+def test_floors_are_what_training_showers_give_in_place_of_generated_ones(toy, draw):
+    reference, generated, train = draw(400, 1), draw(300, 2), draw(500, 3)
+    found = judge(toy, reference, generated, train=train)
+    first = tuple(part[:300] for part in train)
+    floor = judge(toy, reference, first, train=train)
+    for name in found:
+        if name != "memorisation.share" and found[name].floor is not None:
+            assert found[name].floor == floor[name].value
+    assert found.inputs["floor"]["n_generated"] == 300
+
+
+def test_without_training_showers_floors_are_those_of_halves_brought_to_the_counts(toy, draw):
+    found = judge(toy, draw(400, 1), draw(200, 2))
+    one = found["separation.e_tot"]
+    assert found.inputs["floor"] == {"kind": "halves of the reference", "n_reference": 200, "n_generated": 200}
+    assert one.more["floor_at_counts"] == pytest.approx(one.floor * (1 / 400 + 1 / 200) / (2 / 200))
+    assert found["memorisation.share"].value is None and "training" in found["memorisation.share"].reason
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 50), (50, 1), (30, 7), (500, 60)])
+def test_few_or_unequal_showers_give_numbers_or_reasons_and_never_nan(toy, draw, tmp_path, n, m):
+    judge(toy, draw(n, 1), draw(m, 2), train=draw(5, 3), out=tmp_path)
+    text = (tmp_path / "metrics.json").read_text()
+    table = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} in metrics.json"))
+    assert table["schema"] == "calojax.metrics/1" and "small differences" in " ".join(table["warnings"])
+    for name, entry in table["metrics"].items():
+        assert {"value", "error", "floor", "n_reference", "n_generated"} <= set(entry), name
+        assert entry["value"] is not None or entry["reason"], name
+    assert table["metrics"]["separation.e_tot"]["n_generated"] == m
+
+
+def test_empty_showers_and_a_single_energy_are_judged(toy):
+    showers = np.zeros((60, toy.n_cells), np.float32)
+    showers[10:, 5] = 900.0
+    found = judge(toy, (np.full(60, 1e3), showers), (np.full(40, 1e3), showers[:40]))
+    assert found["hits.0.mean"].value == pytest.approx(0.75)
+    assert "response.1.mean" not in found
+    assert any("no energy at all" in sentence for sentence in found.warnings)
+
+
+def test_showers_that_are_not_finite_are_left_out_and_said(toy, draw):
+    incident, showers = (part.copy() for part in draw(300, 2))
+    showers[7, 3] = np.nan
+    found = judge(toy, draw(300, 1), (incident, showers))
+    assert found["separation.e_tot"].n_generated == 299
+    assert any("1 of 300 generated showers" in sentence for sentence in found.warnings)
+
+
+def test_another_spectrum_of_incident_energies_is_said(toy, draw):
+    incident, showers = draw(1200, 2)
+    low = incident < 1e4
+    found = judge(toy, draw(600, 1), (incident[low], showers[low]))
+    assert any("Kolmogorov" in sentence for sentence in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda e, s: (e, s[:, :-1]), "120 cells"),
+        (lambda e, s: (e[:-1], s), "energies for"),
+        (lambda e, s: (e * 0, s), "row 0"),
+        (lambda e, s: (e[:0], s[:0]), "at least one shower"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_and_nothing_is_written(toy, draw, tmp_path, spoil, words):
+    with pytest.raises(InputError, match=words):
+        judge(toy, draw(20, 1), spoil(*draw(20, 2)), out=tmp_path / "judged")
+    assert not (tmp_path / "judged").exists()
