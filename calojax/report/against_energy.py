@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from calojax.evaluation.schema import Metrics
-from calojax.report.drawing import COLOURS, NAMES, Picture, figure, picture, with_error
+from calojax.report.drawing import COLOURS, NAMES, Picture, panels, picture, ratio_panels, with_error
 from calojax.report.spectra import LABELS, panel, samples
 from calojax.report.tables import by_bin, energy_range
 
@@ -14,12 +14,11 @@ _DIRECTIONS = {"alpha": "next in alpha", "opposite": "opposite cell", "z": "next
 
 def response(metrics: Metrics) -> Picture:
     """Linearity and resolution with their ratio to the reference."""
-    drawn = figure(10.5, 4.6)
-    left, right = drawn.subfigures(1, 2)
+    drawn, (left, right) = ratio_panels(1, 2, 5.4, 4.6)
     curves, edges = samples(metrics, "response"), metrics.curves["bins.fine"]
-    _curve(left, edges, {s: c[:2] for s, c in curves.items()}, r"mean of $E_\mathrm{tot}/E_\mathrm{inc}$")
+    _curve(*left, edges, {s: c[:2] for s, c in curves.items()}, r"mean of $E_\mathrm{tot}/E_\mathrm{inc}$")
     relative = {s: np.stack([c[2], c[3]]) / c[0] for s, c in curves.items()}
-    _curve(right, edges, relative, "width / mean of $E_\\mathrm{tot}/E_\\mathrm{inc}$", log_y=True, legend=False)
+    _curve(*right, edges, relative, "width / mean of $E_\\mathrm{tot}/E_\\mathrm{inc}$", log_y=True, legend=False)
     said = "Linearity and resolution: mean and width of the visible over the incident energy."
     table = by_bin(metrics, {"mean": "response.{}.mean", "width": "response.{}.width"})
     return picture(drawn, said + table, said)
@@ -27,11 +26,10 @@ def response(metrics: Metrics) -> Picture:
 
 def hits(metrics: Metrics) -> Picture:
     """Mean and spread of the number of hits."""
-    drawn = figure(10.5, 4.6)
-    left, right = drawn.subfigures(1, 2)
+    drawn, (left, right) = ratio_panels(1, 2, 5.4, 4.6)
     curves, edges = samples(metrics, "hits"), metrics.curves["bins.fine"]
-    _curve(left, edges, {s: c[:2] for s, c in curves.items()}, "mean number of hits", log_y=True)
-    axis = _curve(right, edges, {s: c[2:] for s, c in curves.items()}, "spread at fixed energy / mean", legend=False)
+    _curve(*left, edges, {s: c[:2] for s, c in curves.items()}, "mean number of hits", log_y=True)
+    axis = _curve(*right, edges, {s: c[2:] for s, c in curves.items()}, "spread at fixed energy / mean", legend=False)
     _alone(axis, metrics.curves["bins.edges"], metrics.curves["independent.hits"])
     axis.legend()
     said = (
@@ -44,9 +42,8 @@ def hits(metrics: Metrics) -> Picture:
 
 def correlations(metrics: Metrics) -> Picture:
     """Hit correlations at fixed energy against the energy bin, one panel for each direction."""
-    drawn = figure(13, 3.6)
+    drawn, axes = panels(1, 4, 3.3, 3.5)
     edges = metrics.curves["bins.edges"]
-    axes = drawn.subplots(1, 4)
     middle = np.sqrt(edges[1:] * edges[:-1]) / 1000
     for axis, (direction, words) in zip(axes, _DIRECTIONS.items(), strict=True):
         found = [metrics[f"correlation.hits.{direction}.{b}"] for b in range(len(middle))]
@@ -76,13 +73,12 @@ def e_tot_in_bins(metrics: Metrics) -> Picture:
     """E_tot/E_inc in each energy bin."""
     edges = metrics.curves["bins.edges"]
     n_bins = len(edges) - 1
-    drawn = figure(3.6 * n_bins, 4.0)
-    grid = np.atleast_1d(drawn.subfigures(1, n_bins))
+    drawn, places = ratio_panels(1, n_bins, 3.6, 4.0)
     shares = samples(metrics, "e_tot_in_bins")
     for b in range(n_bins):
         title = energy_range(edges[b], edges[b + 1])
         bins = metrics.curves["e_tot_in_bins.edges"][b]
-        panel(grid[b], bins, {s: c[:, b] for s, c in shares.items()}, LABELS["e_tot"], title=title, legend=b == 0)
+        panel(*places[b], bins, {s: c[:, b] for s, c in shares.items()}, LABELS["e_tot"], title=title, legend=b == 0)
     widths = [metrics[f"response.{b}.width"] for b in range(n_bins)]
     said = ", ".join(
         f"{with_error(w.value, w.error)} ({with_error(w.more['reference'], w.more['reference_error'])})" for w in widths
@@ -92,7 +88,8 @@ def e_tot_in_bins(metrics: Metrics) -> Picture:
 
 
 def _curve(
-    drawn: Any,
+    upper: Any,
+    lower: Any,
     edges: np.ndarray,
     curves: dict[str, np.ndarray],
     label: str,
@@ -101,7 +98,6 @@ def _curve(
     legend: bool = True,
 ) -> Any:
     """Values with errors (2, n) by sample against energy, their ratio to the reference below; the upper axes."""
-    upper, lower = drawn.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
     middle = np.sqrt(edges[1:] * edges[:-1]) / 1000
     base, _ = curves["reference"]
     for sample, (value, error) in curves.items():
@@ -123,7 +119,6 @@ def _curve(
     if log_y:
         upper.set_yscale("log")
     lower.set(xlabel=r"$E_\mathrm{inc}$ [GeV]", ylabel="ratio")
-    upper.tick_params(labelbottom=False)
     if legend:
         upper.legend()
     return upper

@@ -64,7 +64,8 @@ def style() -> Iterator[None]:
         }
     except ImportError:
         base = {}
-    with matplotlib.rc_context(base | _STYLE):
+    settings: Any = base | _STYLE
+    with matplotlib.rc_context(settings):
         yield
 
 
@@ -76,6 +77,36 @@ def figure(width: float, height: float) -> Any:
     made = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(made)
     return made
+
+
+def panels(rows: int, columns: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """A figure of rows x columns places of this size in inches, and axes in each.
+
+    Margins are fixed: measuring the labels of all axes takes longer than drawing them.
+    """
+    drawn = figure(width * columns, height * rows)
+    drawn.set_layout_engine("none")
+    left, right, bottom, top = 0.82, 0.12, 0.52, 0.3
+    whole = np.array([width * columns, height * rows] * 2)
+    axes = []
+    for place in range(rows * columns):
+        x, y = place % columns * width + left, (rows - 1 - place // columns) * height + bottom
+        axes.append(drawn.add_axes(tuple(np.array([x, y, width - left - right, height - bottom - top]) / whole)))
+    return drawn, axes
+
+
+def ratio_panels(rows: int, columns: int, width: float, height: float) -> tuple[Any, list[tuple[Any, Any]]]:
+    """The same with two axes in each place: for curves, and below for their ratio."""
+    drawn, axes = panels(rows, columns, width, height)
+    pairs = []
+    for upper in axes:
+        x, y, w, h = upper.get_position().bounds
+        upper.set_position((x, y + 0.29 * h, w, 0.71 * h))
+        lower = drawn.add_axes((x, y, w, 0.27 * h), sharex=upper)
+        lower.yaxis.get_major_locator().set_params(nbins=3, prune="upper")
+        upper.tick_params(labelbottom=False)
+        pairs.append((upper, lower))
+    return drawn, pairs
 
 
 def picture(drawn: Any, caption: str, alt: str, *, raster: bool = False, dpi: int = 130) -> Picture:
@@ -105,7 +136,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def with_error(value: float | None, error: float | None) -> str:
     """value ± error, both to the error's second digit."""
-    if value is None or not error or not np.isfinite(error):
+    if value is None or not error or not np.isfinite([value, error]).all():
         return number(value)
     power = _power(value, error)
     if power:
@@ -115,7 +146,7 @@ def with_error(value: float | None, error: float | None) -> str:
 
 def rounded(value: float | None, error: float | None) -> str:
     """value to the digits that `with_error` would give a value of this error."""
-    if value is None or not error or not np.isfinite(error):
+    if value is None or not error or not np.isfinite([value, error]).all():
         return number(value)
     power = _power(value, error)
     return f"{_fixed(value, error, power)}·10{_superscript(power)}" if power else _fixed(value, error)

@@ -5,19 +5,17 @@ import itertools
 import numpy as np
 
 from calojax.evaluation.schema import Metrics
-from calojax.report.drawing import COLOURS, NAMES, Picture, figure, layer_name, picture
+from calojax.report.drawing import COLOURS, NAMES, Picture, figure, layer_name, picture, ratio_panels
 from calojax.report.spectra import samples, says
 
 
 def longitudinal(metrics: Metrics) -> Picture:
     """Mean share of the incident energy per layer."""
-    drawn = figure(5.6, 4.4)
-    upper, lower = drawn.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
+    drawn, [(upper, lower)] = ratio_panels(1, 1, 5.6, 4.4)
     curves = samples(metrics, "longitudinal")
     layers = np.arange(curves["reference"].shape[1])
     _profile(upper, lower, np.append(layers, len(layers)) - 0.5, curves, curves["reference"][0])
     upper.set(ylabel=r"mean $E_\mathrm{layer}/E_\mathrm{inc}$", yscale="log")
-    upper.tick_params(labelbottom=False)
     upper.legend()
     lower.set(xlabel="layer", ylabel="ratio")
     mean = metrics["separation.e_layer.mean"]
@@ -37,10 +35,9 @@ def radial(metrics: Metrics) -> Picture:
     """Mean share of the incident energy per area and ring, for each kind of layer."""
     curves, starts, rings = samples(metrics, "rings"), _ring_starts(metrics), metrics.curves["geometry.r_edges"]
     groups = _kinds(rings)
-    drawn = figure(5.6 if len(groups) == 1 else 3.9 * len(groups), 4.4)
+    drawn, places = ratio_panels(1, len(groups), 5.6 if len(groups) == 1 else 3.9, 4.4)
     said = []
-    for place, (edges, layers) in zip(np.atleast_1d(drawn.subfigures(1, len(groups))), groups.items(), strict=True):
-        upper, lower = place.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.02})
+    for (upper, lower), (edges, layers) in zip(places, groups.items(), strict=True):
         columns = np.array([np.arange(starts[x], starts[x] + len(edges) - 1) for x in layers])
         area = np.pi * np.diff(np.square(edges))
         summed = {
@@ -49,7 +46,6 @@ def radial(metrics: Metrics) -> Picture:
         _profile(upper, lower, np.asarray(edges), summed, summed["reference"][0])
         upper.set(ylabel=r"mean energy share / mm$^2$", yscale="log")
         upper.set_title("all layers" if len(groups) == 1 else ", ".join(layer_name(metrics, x) for x in layers))
-        upper.tick_params(labelbottom=False)
         lower.set(xlabel="r [mm]", ylabel="ratio")
         upper.legend()
         ratio = summed["generated"][0] / np.where(summed["reference"][0] > 0, summed["reference"][0], np.nan)
