@@ -24,6 +24,7 @@ from calojax.evaluation.sources import Source, label
 from calojax.progress import Progress
 
 Sources = Mapping[str, Source]
+Floor = tuple[Digest, Digest] | None  # what is compared for the floors; None if there is nothing
 
 _MATRIX_ROWS, _MATRIX_WORK = 10_000, 4.2e12  # showers, and showers x cells^2, that the hit matrix is made of at most
 _UNITS_PER_TILE = 250  # a tile of the hit matrix takes about as long as reading this many showers
@@ -61,8 +62,7 @@ def judge(
         digests = _collect(sources, found, sizes, geometry, bar)
         floor = (digests["reference"], digests["train"]) if train is not None else _halves(digests["reference"])
         n = (len(digests["reference"]), len(digests["generated"]))
-        n_floor = (len(floor[0]), len(floor[1]))
-        metrics = _with_floor(measures(digests["reference"], digests["generated"]), measures(*floor), n, n_floor)
+        metrics = _with_floor(measures(digests["reference"], digests["generated"]), floor, n)
         matrix_metric, matrices = _occupancy(digests, floor, n, bar)
         metrics["frobenius.occupancy"] = matrix_metric
         metrics["memorisation.share"] = _memorisation(sources, geometry, n, bar)
@@ -90,23 +90,25 @@ def _collect(
     return {name: Digest(frame, one) for name, one in samples.items()}
 
 
-def _halves(reference: Digest) -> tuple[Digest, Digest]:
-    """The reference's even and odd showers, in the same frame."""
+def _halves(reference: Digest) -> Floor:
+    """The reference's even and odd showers, in the same frame; None if there are not two."""
+    if len(reference) < 2:
+        return None
     return Digest(reference.frame, reference.sample.half(0)), Digest(reference.frame, reference.sample.half(1))
 
 
-def _with_floor(
-    value: dict[str, Measured], floor: dict[str, Measured], n: tuple[int, int], n_floor: tuple[int, int]
-) -> dict[str, Metric]:
+def _with_floor(value: dict[str, Measured], floor: Floor, n: tuple[int, int]) -> dict[str, Metric]:
     """Each measure as a metric with its floor and the floor's error."""
-    metrics, scale = {}, _floor_scale(n, n_floor)
+    if floor is None:
+        return {name: metric(one.value, one.error, None, n, one.reason, **one.more) for name, one in value.items()}
+    metrics, measured, scale = {}, measures(*floor), _floor_scale(n, (len(floor[0]), len(floor[1])))
     for name, one in value.items():
-        more = one.more | {"floor_error": floor[name].error}
+        more = one.more | {"floor_error": measured[name].error}
         if "reference" in one.more:
-            more["floor_reference"] = floor[name].more["reference"]
+            more["floor_reference"] = measured[name].more["reference"]
         elif scale != 1:
-            more["floor_at_counts"] = scale * floor[name].value
-        metrics[name] = metric(one.value, one.error, floor[name].value, n, one.reason, **more)
+            more["floor_at_counts"] = scale * measured[name].value
+        metrics[name] = metric(one.value, one.error, measured[name].value, n, one.reason, **more)
     return metrics
 
 
@@ -116,23 +118,29 @@ def _floor_scale(n: tuple[int, int], n_floor: tuple[int, int]) -> float:
 
 
 def _occupancy(
-    digests: Mapping[str, Digest], floor: tuple[Digest, Digest], n: tuple[int, int], bar: Progress
+    digests: Mapping[str, Digest], floor: Floor, n: tuple[int, int], bar: Progress
 ) -> tuple[Metric, dict[str, np.ndarray]]:
     """frobenius.occupancy, and the matrices that the report shows."""
     geometry = digests["reference"].frame.geometry
     rows = min(_MATRIX_ROWS, max(200, int(_MATRIX_WORK / geometry.n_cells**2)))
     samples: dict[str, Patterns] = {name: one.sample.patterns[:rows] for name, one in digests.items()}
-    if "train" not in digests:
+    pairs = [("reference", "generated")]
+    if "train" in digests:
+        pairs.append(("reference", "train"))
+    elif floor is not None:
+        pairs.append(("half0", "half1"))
         samples |= {f"half{i}": one.sample.patterns[: rows // 2] for i, one in enumerate(floor)}
-    pairs = [("reference", "generated"), ("reference", "train") if "train" in digests else ("half0", "half1")]
     result = occupancy.distances(
         samples, pairs, curves.ring_of_cell(geometry), advance=lambda tiles: bar.advance(tiles * _UNITS_PER_TILE)
     )
-    (value, error), (floor_value, floor_error) = result.distance
-    more = {"floor_error": floor_error, "rows": rows}
+    value, error = result.distance[0]
+    more: dict[str, Any] = {"rows": rows}
     more |= {f"constant_cells_{name}": result.n_constant[name] for name in ("reference", "generated")}
     matrices = curves.matrices(result, samples, digests["reference"])
     used = (len(samples["reference"]), len(samples["generated"]))
+    if floor is None:
+        return metric(value, error, None, used, **more), matrices
+    floor_value, more["floor_error"] = result.distance[1]
     scale = _floor_scale(used, (len(samples[pairs[1][0]]), len(samples[pairs[1][1]])))
     if scale != 1:
         more["floor_at_counts"] = np.sqrt(scale) * floor_value
@@ -157,13 +165,13 @@ def _memorisation(sources: Sources, geometry: Any, n: tuple[int, int], bar: Prog
 
 
 def _inputs(
-    sources: Sources, digests: Mapping[str, Digest], floor: tuple[Digest, Digest], geometry: Any, quick: bool
+    sources: Sources, digests: Mapping[str, Digest], floor: Floor, geometry: Any, quick: bool
 ) -> dict[str, Any]:
     """What was compared, so that a number can be traced."""
     from calojax import __version__  # noqa: PLC0415
 
     kind = "training showers against the reference" if "train" in digests else "halves of the reference"
-    n_floor = {"n_reference": len(floor[0]), "n_generated": len(floor[1])}
+    n_floor = {"n_reference": len(floor[0]) if floor else 0, "n_generated": len(floor[1]) if floor else 0}
     return {name: {"source": label(source), "showers": len(digests[name])} for name, source in sources.items()} | {
         "geometry": {"name": geometry.name, "digest": geometry.digest, "threshold": geometry.threshold},
         "floor": {"kind": kind, **n_floor},

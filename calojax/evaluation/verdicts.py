@@ -2,9 +2,8 @@
 
 A distance is compared with its floor (at the same numbers of showers), a quantity with the reference. Of several energy
 bins the one that is farthest off is quoted. Levels: 0 agrees within 3 standard errors (3.4 for the worst of four bins:
-the same chance of a false alarm); 1 differs by less than the
-tolerance; 2 by less than four times the tolerance; 3 by more. Agreement within errors larger than the tolerance says
-so.
+the same chance of a false alarm); 1 differs by less than the tolerance; 2 by less than four times the tolerance; 3 by
+more. Agreement within errors larger than the tolerance says so.
 """
 
 from collections.abc import Iterator
@@ -131,7 +130,7 @@ def _judge(size: float, error: float | None, tolerance: float, looks: int = 1) -
 
 
 def _unknown(title: str, name: str, one: Metric) -> Line:
-    words = one.reason or "not known"
+    words = one.reason or "no floor to compare with"
     return Line(title, name, one.value, one.error, None, one.floor, None, None, None, words)
 
 

@@ -17,7 +17,7 @@ def response(metrics: Metrics) -> Picture:
     drawn, (left, right) = ratio_panels(1, 2, 5.4, 4.6)
     curves, edges = samples(metrics, "response"), metrics.curves["bins.fine"]
     _curve(*left, edges, {s: c[:2] for s, c in curves.items()}, r"mean of $E_\mathrm{tot}/E_\mathrm{inc}$")
-    relative = {s: np.stack([c[2], c[3]]) / c[0] for s, c in curves.items()}
+    relative = {s: c[2:] / np.where(c[0] > 0, c[0], np.nan) for s, c in curves.items()}
     _curve(*right, edges, relative, "width / mean of $E_\\mathrm{tot}/E_\\mathrm{inc}$", log_y=True, legend=False)
     said = "Linearity and resolution: mean and width of the visible over the incident energy."
     table = by_bin(metrics, {"mean": "response.{}.mean", "width": "response.{}.width"})
@@ -57,7 +57,7 @@ def correlations(metrics: Metrics) -> Picture:
         floor = [np.nan if m.floor is None else m.floor for m in found]
         axis.plot(middle, floor, "--", color=COLOURS["train"], label="real showers")
         _alone(axis, edges, metrics.curves[f"independent.{direction}"])
-        axis.set(xscale="log", title=words, xlabel=r"$E_\mathrm{inc}$ [GeV]")
+        axis.set(xscale="log", title=words, xlabel=r"$E_\mathrm{inc}$ [GeV]", xlim=_limits(edges))
         axis.margins(y=0.15)
     axes[0].set_ylabel("mean correlation of hits")
     axes[0].legend()
@@ -99,7 +99,7 @@ def _curve(
 ) -> Any:
     """Values with errors (2, n) by sample against energy, their ratio to the reference below; the upper axes."""
     middle = np.sqrt(edges[1:] * edges[:-1]) / 1000
-    base, _ = curves["reference"]
+    base = np.where(curves["reference"][0] > 0, curves["reference"][0], np.nan)
     for sample, (value, error) in curves.items():
         ratio, ratio_error = value / base, np.abs(error / base)
         if sample == "train":
@@ -115,13 +115,18 @@ def _curve(
         else:
             lower.errorbar(middle, ratio, ratio_error, **style)
     lower.axhline(1, color="black", lw=0.7)
-    upper.set(xscale="log", ylabel=label)
-    if log_y:
+    upper.set(xscale="log", ylabel=label, xlim=_limits(edges))
+    if log_y and any((value > 0).any() for value, _ in curves.values()):
         upper.set_yscale("log")
     lower.set(xlabel=r"$E_\mathrm{inc}$ [GeV]", ylabel="ratio")
     if legend:
         upper.legend()
     return upper
+
+
+def _limits(edges: np.ndarray) -> tuple[float, float]:
+    """The range of the energy bins, MeV, with a little margin, GeV."""
+    return float(edges[0]) / 1050, float(edges[-1]) / 950
 
 
 def _alone(axis: Any, edges: np.ndarray, values: np.ndarray) -> None:

@@ -26,8 +26,6 @@ _STYLE = {
     "ytick.direction": "in",
     "xtick.top": True,
     "ytick.right": True,
-    "xtick.minor.visible": True,
-    "ytick.minor.visible": True,
     "xtick.major.size": 5,
     "ytick.major.size": 5,
     "xtick.minor.size": 2.5,

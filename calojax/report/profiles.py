@@ -15,7 +15,7 @@ def longitudinal(metrics: Metrics) -> Picture:
     curves = samples(metrics, "longitudinal")
     layers = np.arange(curves["reference"].shape[1])
     _profile(upper, lower, np.append(layers, len(layers)) - 0.5, curves, curves["reference"][0])
-    upper.set(ylabel=r"mean $E_\mathrm{layer}/E_\mathrm{inc}$", yscale="log")
+    upper.set(ylabel=r"mean $E_\mathrm{layer}/E_\mathrm{inc}$")
     upper.legend()
     lower.set(xlabel="layer", ylabel="ratio")
     mean = metrics["separation.e_layer.mean"]
@@ -44,7 +44,7 @@ def radial(metrics: Metrics) -> Picture:
             s: np.stack([c[0][columns].sum(0), np.sqrt((c[1][columns] ** 2).sum(0))]) / area for s, c in curves.items()
         }
         _profile(upper, lower, np.asarray(edges), summed, summed["reference"][0])
-        upper.set(ylabel=r"mean energy share / mm$^2$", yscale="log")
+        upper.set(ylabel=r"mean energy share / mm$^2$")
         upper.set_title("all layers" if len(groups) == 1 else ", ".join(layer_name(metrics, x) for x in layers))
         lower.set(xlabel="r [mm]", ylabel="ratio")
         upper.legend()
@@ -119,6 +119,7 @@ def _profile(upper, lower, edges: np.ndarray, curves: dict[str, np.ndarray], bas
             lower.errorbar(middle, value / base, error / base, **style)
     lower.axhline(1, color="black", lw=0.7)
     if np.isfinite(floor):
+        upper.set_yscale("log")
         upper.set_ylim(floor, 3 * np.nanmax(base))
     upper.set_xlim(edges[0], edges[-1])
     ratio = curves["generated"][0] / base

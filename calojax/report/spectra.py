@@ -145,7 +145,7 @@ def panel(
     upper.set_ylabel("share per bin" if log_x else "density")
     if log_x:
         upper.set_xscale("log")
-    if log_y:
+    if log_y and any(value.any() for value, _ in shares.values()):
         upper.set_yscale("log")
     else:
         upper.set_ylim(0, upper.get_ylim()[1] * (1.35 if legend else 1.1))

@@ -1,0 +1,129 @@
+"""The page: self-contained, complete, and saying what the judge says."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from calojax import evaluation, report
+from calojax.errors import InputError
+from calojax.report import drawing
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the cells of the first table."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.rows: list[list[str]] = []
+        self.inside: bool | None = None  # the first table
+        self.feed(text)
+        self.rows = [[cell.strip() for cell in row] for row in self.rows]
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "table" and self.inside is None:
+            self.inside = True
+        if self.inside and tag == "tr":
+            self.rows.append([])
+        if self.inside and tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        if self.inside and tag == "table":
+            self.inside = False
+
+    def handle_data(self, data):
+        if self.inside and self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+    def all(self, tag: str) -> list[dict]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def text(judged, tmp_path_factory):
+    """Of a folder that was judged: the page is made from what was saved."""
+    folder = tmp_path_factory.mktemp("report")
+    judged.save(folder)
+    return report.write(folder, progress=False).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_the_page_needs_nothing_else(page, text):
+    assert all(image["src"].startswith("data:image/") for image in page.all("img"))
+    assert not page.all("script") and not page.all("link")
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//|url\(|@import""", text)
+    assert len(text) < 10e6
+
+
+def test_the_verdict_comes_first_and_holds_every_line_with_its_numbers(page, judged):
+    lines = evaluation.verdict(judged)
+    assert page.rows[0] == ["what", "metric", "generated", "reference", "floor", "excess", "in words"]
+    assert [(row[0], row[1]) for row in page.rows[1:]] == [(line.title, line.name) for line in lines]
+    for row, line in zip(page.rows[1:], lines, strict=True):
+        assert row[2] == drawing.with_error(line.value, line.error) and row[6] == line.words
+
+
+def test_response_is_the_first_figure_and_every_figure_has_its_words(page):
+    images, captions = page.all("img"), page.all("figcaption")
+    assert images[0]["alt"].startswith("Linearity and resolution")
+    assert len(images) == len(captions) >= 20
+    assert all(len(image["alt"]) > 20 and "nan" not in image["alt"] for image in images)
+
+
+def test_every_metric_is_listed_with_the_judge_s_value(text, judged):
+    listed = dict(re.findall(r"<td><code>([\w.]+)</code></td><td>([^<]*)</td><td>[^<]*</td><td>[^<]*</td><td>", text))
+    assert set(judged) <= set(listed)
+    assert listed["separation.voxel"] != "–"
+
+
+def test_captions_hold_the_judge_s_numbers(text, judged):
+    one = judged["separation.n_hits"]
+    assert f"S = {drawing.with_error(one.value, one.error)}" in text
+    one = judged["correlation.hits.alpha.2"]
+    assert drawing.with_error(one.value, one.error) in text
+    assert drawing.with_error(one.more["reference"], one.more["reference_error"]) in text
+
+
+def test_a_folder_without_metrics_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        report.write(tmp_path / "elsewhere", progress=False)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_one_empty_shower_against_another_is_reported_with_its_warnings(toy, tmp_path):
+    empty = np.full(1, 1e3), np.zeros((1, toy.n_cells), np.float32)
+    metrics = evaluation.judge(empty, empty, toy, progress=False)
+    page = report.write(tmp_path, metrics, title="<one> & one", progress=False).read_text(encoding="utf-8")
+    assert "&lt;one&gt; &amp; one" in page
+    for words in (
+        "small differences cannot be seen",
+        "no energy at all",
+        "too few showers",
+        "no floor to compare with",
+    ):
+        assert words in page
+    assert "nan" not in re.sub(r'src="[^"]*"', "", page).lower().split()
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "said"),
+    [
+        (1.23456, 0.0123, "1.235 ± 0.012"),
+        (-3.0, 0.5, "−3.00 ± 0.50"),
+        (2e-5, 1.2e-5, "(2.0 ± 1.2)·10⁻⁵"),
+        (1377.8, 6.8, "1377.8 ± 6.8"),
+        (0.5, None, "0.5"),
+        (None, None, "–"),
+        (np.nan, 0.1, "–"),
+    ],
+)
+def test_numbers_are_written_to_the_digits_of_their_error(value, error, said):
+    assert drawing.with_error(value, error) == said
