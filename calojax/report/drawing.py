@@ -168,3 +168,11 @@ def _superscript(power: int) -> str:
 def layer_name(metrics: Metrics, position: int) -> str:
     """What a layer is called: by its id in the geometry."""
     return f"layer {int(metrics.curves['geometry.id'][position])}"
+
+
+def layer_ticks(metrics: Metrics, axis: Any) -> None:
+    """A horizontal axis of layer positions, named by their ids where there are few."""
+    ids = metrics.curves["geometry.id"]
+    axis.set_xlabel("layer")
+    if len(ids) <= 12:
+        axis.set_xticks(range(len(ids)), [str(int(one)) for one in ids])

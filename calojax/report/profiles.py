@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from calojax.evaluation.schema import Metrics
-from calojax.report.drawing import COLOURS, NAMES, Picture, figure, layer_name, picture, ratio_panels
+from calojax.report.drawing import COLOURS, NAMES, Picture, figure, layer_name, layer_ticks, picture, ratio_panels
 from calojax.report.spectra import samples, says
 
 
@@ -17,7 +17,8 @@ def longitudinal(metrics: Metrics) -> Picture:
     _profile(upper, lower, np.append(layers, len(layers)) - 0.5, curves, curves["reference"][0])
     upper.set(ylabel=r"mean $E_\mathrm{layer}/E_\mathrm{inc}$")
     upper.legend()
-    lower.set(xlabel="layer", ylabel="ratio")
+    lower.set_ylabel("ratio")
+    layer_ticks(metrics, lower)
     mean = metrics["separation.e_layer.mean"]
     peak = int(np.argmax(curves["reference"][0]))
     shares = ", ".join(f"{NAMES[s]} {c[0, peak]:.4f}" for s, c in curves.items())
@@ -35,9 +36,13 @@ def radial(metrics: Metrics) -> Picture:
     """Mean share of the incident energy per area and ring, for each kind of layer."""
     curves, starts, rings = samples(metrics, "rings"), _ring_starts(metrics), metrics.curves["geometry.r_edges"]
     groups = _kinds(rings)
-    drawn, places = ratio_panels(1, len(groups), 5.6 if len(groups) == 1 else 3.9, 4.4)
+    columns = min(len(groups), 4)
+    drawn, places = ratio_panels(-(-len(groups) // columns), columns, *((5.6, 4.4) if columns == 1 else (3.3, 3.4)))
+    for empty in places[len(groups) :]:
+        empty[0].set_axis_off()
+        empty[1].set_axis_off()
     said = []
-    for (upper, lower), (edges, layers) in zip(places, groups.items(), strict=True):
+    for (upper, lower), (edges, layers) in zip(places, groups.items(), strict=False):
         columns = np.array([np.arange(starts[x], starts[x] + len(edges) - 1) for x in layers])
         area = np.pi * np.diff(np.square(edges))
         summed = {
@@ -45,13 +50,22 @@ def radial(metrics: Metrics) -> Picture:
         }
         _profile(upper, lower, np.asarray(edges), summed, summed["reference"][0])
         upper.set(ylabel=r"mean energy share / mm$^2$")
-        upper.set_title("all layers" if len(groups) == 1 else ", ".join(layer_name(metrics, x) for x in layers))
+        title = "all layers" if len(groups) == 1 else ", ".join(layer_name(metrics, x) for x in layers)
+        upper.set_title(title)
         lower.set(xlabel="r [mm]", ylabel="ratio")
-        upper.legend()
-        ratio = summed["generated"][0] / np.where(summed["reference"][0] > 0, summed["reference"][0], np.nan)
-        said += [f"{np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}"] if np.isfinite(ratio).any() else ["not known"]
-    caption = f"Radial profile. Generated over reference per ring: {'; '.join(said)}."
+        if layers[0] == 0:
+            upper.legend()
+        said.append(f"{title} {_extremes(summed)}")
+    caption = f"Radial profile. Generated over reference per ring, where known to 30 %: {'; '.join(said)}."
     return picture(drawn, caption, caption)
+
+
+def _extremes(curves: dict[str, np.ndarray]) -> str:
+    """The smallest and the largest ratio of generated to reference values (2, n) that is known well enough."""
+    base = np.where(curves["reference"][0] > 0, curves["reference"][0], np.nan)
+    ratio, error = curves["generated"] / base
+    known = ratio[np.hypot(error, curves["reference"][1] / base) < 0.3]
+    return f"{known.min():.3f} to {known.max():.3f}" if len(known) else "nowhere"
 
 
 def n_kinds(metrics: Metrics) -> int:
@@ -86,7 +100,7 @@ def hit_maps(metrics: Metrics) -> Picture:
     axes[2].set_title("generated − reference")
     drawn.colorbar(shown, ax=axes[2], pad=0.01)
     for axis in axes:
-        axis.set(xlabel="layer")
+        layer_ticks(metrics, axis)
         axis.minorticks_off()
     axes[0].set_ylabel("ring")
     caption = (
@@ -100,7 +114,7 @@ def _profile(upper, lower, edges: np.ndarray, curves: dict[str, np.ndarray], bas
     """Values (2, n) in bins, by sample; ratio to `base` below."""
     middle = (edges[1:] + edges[:-1]) / 2
     base = np.where(base > 0, base, np.nan)
-    floor = np.nanmin(np.where(base > 0, base, np.nan), initial=np.inf) / 3
+    floor = max(np.nanmin(base, initial=np.inf) / 3, np.nanmax(base, initial=0.0) * 1e-7)
     for sample, (value, error) in curves.items():
         value = np.where(value > 0, value, np.nan)
         if sample == "reference":
@@ -120,7 +134,7 @@ def _profile(upper, lower, edges: np.ndarray, curves: dict[str, np.ndarray], bas
     lower.axhline(1, color="black", lw=0.7)
     if np.isfinite(floor):
         upper.set_yscale("log")
-        upper.set_ylim(floor, 3 * np.nanmax(base))
+        upper.set_ylim(floor, 8 * np.nanmax(base))
     upper.set_xlim(edges[0], edges[-1])
     ratio = curves["generated"][0] / base
     spread = float(np.nanmax(np.abs(ratio - 1), initial=0.0))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from calojax.evaluation.schema import Metrics
-from calojax.report.drawing import Picture, figure, picture
+from calojax.report.drawing import Picture, figure, layer_ticks, picture
 
 
 def side_views(metrics: Metrics) -> Picture:
@@ -35,7 +35,7 @@ def side_views(metrics: Metrics) -> Picture:
             axis.minorticks_off()
         axes[row, 0].set_ylabel(f"{sample}\nring, signed")
     for axis in axes[-1]:
-        axis.set_xlabel("layer")
+        layer_ticks(metrics, axis)
     drawn.colorbar(image, ax=axes, label="energy [MeV]", pad=0.01)
     caption = (
         f"{n} reference showers (above) and the generated showers of the nearest incident energy (below), seen from "

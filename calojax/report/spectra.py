@@ -12,6 +12,7 @@ from calojax.report.drawing import (
     Picture,
     figure,
     layer_name,
+    layer_ticks,
     number,
     panels,
     picture,
@@ -167,7 +168,7 @@ def per_layer(metrics: Metrics, families: list[str]) -> Picture:
         top = np.nanmax(np.concatenate([value, floor]), initial=0)
         axis.set_ylim(0, top * 1.15 if top > 0 else 1)
     for axis in axes[4:]:
-        axis.set_xlabel("layer")
+        layer_ticks(metrics, axis)
     for axis in axes[::4]:
         axis.set_ylabel("separation power S")
     axes[0].legend()

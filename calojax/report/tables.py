@@ -52,7 +52,7 @@ def by_bin(metrics: Metrics, quantities: dict[str, str]) -> str:
 
 def energy_range(low: float, high: float) -> str:
     """A bin of incident energy, MeV in, GeV out."""
-    return f"{low / 1000:.3g}–{high / 1000:.3g} GeV"
+    return "–".join(f"{x / 1000:.3g}" if x < 999.5e3 else f"{x / 1000:.0f}" for x in (low, high)) + " GeV"
 
 
 def _two(one: Metric) -> str:
