@@ -45,8 +45,8 @@ class Constants(NamedTuple):
     rings_of: Parents  # the layers, their rings
     cells_of: Parents  # the rings, their cells
     response: Polynomials  # ln of excess energy over incident energy
-    layer_share: Polynomials  # (L) logit of a layer's share of what is left
-    ring_share: Polynomials  # (N) logit of a ring's share of what is left of its layer
+    layer_share: Polynomials  # (L) logit of a layer's share of the energy that is left, less that of its hits
+    ring_share: Polynomials  # (N) the same of a ring in its layer
     sizes: Polynomials  # (2) numbers of hit rings and hit cells of a shower
     cells_per_ring: Numbers  # scalar: largest mean number of hit cells in a hit ring, over showers
 

@@ -116,18 +116,19 @@ class Statistics:
         some = total > 0
         self.response.add(np.zeros(some.sum(), int), x[some], np.log(total[some] / incident_energy[some]))
         grid = self.grid(energy)
-        self._shares(
-            self.layer_share, grid.sum(2), np.broadcast_to(np.arange(self.shape[0]), (len(x), self.shape[0])), x
-        )
-        parents = grid.reshape(-1, self.shape[1])
+        hits = self.grid(counts)
+        layers = np.broadcast_to(np.arange(self.shape[0]), (len(x), self.shape[0]))
+        self._shares(self.layer_share, grid.sum(2), hits.sum(2), layers, x)
+        parents, children = grid.reshape(-1, self.shape[1]), hits.reshape(-1, self.shape[1])
         numbers = np.broadcast_to(self.tree.layer_rings, grid.shape).reshape(parents.shape)
-        self._shares(self.ring_share, parents, numbers, np.repeat(x, self.shape[0]))
+        self._shares(self.ring_share, parents, children, numbers, np.repeat(x, self.shape[0]))
 
-    def _shares(self, fit, energy, quantity, x):
-        """Logit of the share that each child takes of what is left for it and those behind it."""
-        behind = np.cumsum(energy[:, ::-1], 1)[:, ::-1] - energy
-        row, child = np.nonzero((energy > 0) & (behind > 0))
-        fit.add(quantity[row, child], x[row], np.log(energy[row, child] / behind[row, child]))
+    def _shares(self, fit, energy, hits, quantity, x):
+        """Logit of the share that each child takes of what is left for it and those behind it, less that of hits."""
+        behind, hits_behind = (np.cumsum(a[:, ::-1], 1)[:, ::-1] - a for a in (energy, hits))
+        row, child = np.nonzero((hits > 0) & (hits_behind > 0) & (behind > 0))
+        of_energy = np.log(energy[row, child] / behind[row, child])
+        fit.add(quantity[row, child], x[row], of_energy - np.log(hits[row, child] / hits_behind[row, child]))
 
     def grid(self, per_ring: np.ndarray) -> np.ndarray:
         """(B, N) -> (B, L, R), 0 where a layer has no such ring."""

@@ -114,17 +114,17 @@ def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[s
 
 
 def buckets(config: Config, manifest: shards.Manifest) -> dict[str, tuple[int, ...]]:
-    """Capacities of the loader's ragged groups: few, since each is a compilation.
+    """Capacities of the loader's ragged groups: the largest tile in a hundred thousand, and what holds every tile.
 
-    A typical tile, the largest in thousands of tiles, and the dense size for what never happens.
+    Few, since each is a compilation.
     """
     cylinder, tile = geometry.from_json(manifest.geometry), config.training.tile
     rings, cells = int(np.sum(cylinder.n_rings)), cylinder.n_cells
     of_rings, of_cells = manifest.tables["size_moments"].T
     size = lambda moments, sigmas: tile * moments[0] + sigmas * np.sqrt(tile) * moments[1]
     return {
-        "ring": _sizes(tile * rings, (size(of_rings, 2.0), size(of_rings, 4.5))),
-        "hit": _sizes(tile * cells, (size(of_cells, 5.0),)),
+        "ring": _sizes(tile * rings, (size(of_rings, 4.5),)),
+        "hit": _sizes(tile * cells, (size(of_cells, 4.5),)),
     }
 
 

@@ -115,7 +115,7 @@ def log_probability(
     scores["total"] = jnp.where(energies.total > 0, scores["total"], 0.0)
     setting, shape = _layer_setting(incident_energy, known, pattern.numbers, total, constants, config)
     logits = shares.logits(energies.layers.reshape(known.energy.shape[1], -1).T).T.reshape(1, -1)
-    fit = _layer_fit(incident_energy, constants)
+    fit = _layer_fit(incident_energy, pattern, constants)
     standard = jnp.where(setting.real, (logits - fit[0]) / fit[1], 0.0)
     scores["layers"] = couplings.log_density(params["layers"], standard, setting, shape)
     by_ring = jnp.sum(energies.cells, 0)
@@ -141,7 +141,7 @@ def draw(
     energy = incident_energy * jnp.exp(total * constants.response.width[0] + _response(incident_energy, constants))
     setting, shape = _layer_setting(incident_energy, known, pattern.numbers, total, constants, config)
     standard = couplings.inverse(params["layers"], noise.layers, setting, shape).values
-    fit = _layer_fit(incident_energy, constants)
+    fit = _layer_fit(incident_energy, pattern, constants)
     logits = (standard * fit[1] + fit[0]).reshape(known.energy.shape[1], -1)
     hit = known.hit.reshape(logits.shape)
     layers = shares.take(logits.T, hit.T, energy).T.ravel()
@@ -183,10 +183,11 @@ def _layer_setting(incident_energy, known, numbers, total, constants, config):
     return setting, layer_shape(config, constants)
 
 
-def _layer_fit(incident_energy, constants):
-    """Mean and width (G,) of the logits of the layers' shares."""
+def _layer_fit(incident_energy, pattern, constants):
+    """Mean and width (G,) of the logits of the layers' shares: those of their hits, and a polynomial in ln E."""
     mean = truth.polynomial(constants.layer_share, incident_energy).T.ravel()
-    return mean, jnp.tile(constants.layer_share.width, incident_energy.shape[0])
+    of_hits = shares.logits(pattern.numbers.cells.reshape(incident_energy.shape[0], -1).T.astype(jnp.float32))
+    return mean + of_hits.T.ravel(), jnp.tile(constants.layer_share.width, incident_energy.shape[0])
 
 
 # --- rings of a layer
@@ -200,7 +201,7 @@ def _divide_layers(params, pattern, layers, splitter, constants):
     hit = pattern.counts > 0
     per_cell = layers / jnp.maximum(pattern.numbers.cells, 1)
     context = _ring_context(params, pattern, per_cell, constants)
-    mean, width = _ring_fit(pattern.known, constants)
+    mean, width = _ring_fit(pattern, constants)
     first, *rest = params["rings"]
 
     def body(carry, step):
@@ -234,14 +235,15 @@ def _ring_context(params, pattern, per_cell, constants):
     return dense.apply(params["ring_context"], jnp.concatenate(parts))
 
 
-def _ring_fit(known, constants):
-    """Mean and width (R, G) of the logits of the rings' shares."""
+def _ring_fit(pattern, constants):
+    """Mean and width (R, G) of the logits of the rings' shares: those of their hits, and a polynomial in ln E."""
+    known = pattern.known
     showers = known.energy.shape[1]
     low, high = constants.log_energy
     energy = jnp.exp((known.energy[0] * jnp.maximum(high - low, 1e-3) + low + high) / 2)
     mean = truth.to_grid(truth.polynomial(constants.ring_share, energy).T, constants)
     width = truth.to_grid(jnp.tile(constants.ring_share.width, (showers, 1)), constants)
-    return mean, jnp.maximum(width, 1e-2)
+    return mean + shares.logits(pattern.counts.astype(jnp.float32)), jnp.maximum(width, 1e-2)
 
 
 # --- cells of a ring
