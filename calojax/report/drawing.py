@@ -71,8 +71,9 @@ def figure(width: float, height: float) -> Any:
     """A figure of this size in inches, drawn without any window system."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
-    made = Figure(figsize=(width, height), layout="constrained")
+    made = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.08))
     FigureCanvasAgg(made)
     return made
 
@@ -111,7 +112,12 @@ def picture(drawn: Any, caption: str, alt: str, *, raster: bool = False, dpi: in
     """A drawn figure as SVG, or as PNG where it holds images."""
     buffer = io.BytesIO()
     if raster:
+        from PIL import Image  # noqa: PLC0415  (comes with matplotlib)
+
         drawn.savefig(buffer, format="png", dpi=dpi)
+        few = Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)  # colours: half the size
+        buffer = io.BytesIO()
+        few.save(buffer, format="png", optimize=True)
     else:
         drawn.savefig(buffer, format="svg", metadata={"Date": None})
     kind = "png" if raster else "svg+xml"

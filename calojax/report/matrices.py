@@ -12,24 +12,37 @@ def all_rings(metrics: Metrics) -> Picture:
     floor = one.more.get("floor_at_counts") or one.floor
     constant = [int(one.more[f"constant_cells_{s}"] or 0) for s in ("reference", "generated")]
     caption = (
-        f"Pearson matrix of hits, averaged over the cells of two rings (rings ordered by layer). Frobenius distance of "
+        f"Pearson matrix of hits, averaged over the cells of two rings (ring slow, layer fast). Frobenius distance of "
         f"the full matrices {with_error(one.value, one.error)} (real showers: {number(floor, 4)}), from "
         f"{one.n_reference} and {one.n_generated} showers; cells hit never or always: {constant[0]} and "
         f"{constant[1]}. The common energy rules this matrix: read it together with the correlations at fixed energy."
     )
-    axis_label = "ring (layer by layer)"
-    return _three(metrics.curves["pearson.reference"], metrics.curves["pearson.generated"], caption, axis_label)
+    n_rings = metrics.curves["geometry.n_rings"]
+    ring = np.concatenate([np.arange(n) for n in n_rings])
+    order = np.lexsort((np.repeat(np.arange(len(n_rings)), n_rings), ring))
+    return _three(metrics, "pearson", order, ring[order], caption, "ring (in each: layer by layer)")
 
 
 def two_layers(metrics: Metrics) -> Picture:
     """Cell by cell, in two layers at the shower maximum."""
     first, second = (layer_name(metrics, int(x)) for x in metrics.curves["zoom.layers"])
-    caption = f"The same cell by cell in {first} and {second}, around the shower maximum (alpha slow, r fast)."
-    return _three(metrics.curves["zoom.reference"], metrics.curves["zoom.generated"], caption, "cell")
+    caption = f"The same cell by cell in {first} and {second}, around the shower maximum (ring slow, alpha fast)."
+    curves = metrics.curves
+    layers = np.unique(curves["zoom.layers"])
+    cells = [np.arange(curves["geometry.n_alpha"][x] * curves["geometry.n_rings"][x]) for x in layers]
+    ring = np.concatenate([c % curves["geometry.n_rings"][x] for x, c in zip(layers, cells, strict=True)])
+    layer = np.repeat(layers, [len(c) for c in cells])
+    shown = len(curves["zoom.reference"])  # of large layers only the first cells are kept
+    order = np.lexsort((ring[:shown], layer[:shown]))
+    return _three(metrics, "zoom", order, ring[order], caption, "ring (in each: alpha)")
 
 
-def _three(reference: np.ndarray, generated: np.ndarray, caption: str, label: str) -> Picture:
+def _three(metrics: Metrics, stem: str, order: np.ndarray, ring: np.ndarray, caption: str, label: str) -> Picture:
+    """Matrices `<stem>.reference` and `.generated` with rows and columns in a new order; ring (n,) of each row."""
+    reference, generated = (metrics.curves[f"{stem}.{s}"][np.ix_(order, order)] for s in ("reference", "generated"))
     drawn = figure(13, 4.3)
+    starts = np.flatnonzero(np.diff(ring, prepend=-1))
+    starts = starts[:: -(-len(starts) // 10)]
     axes = drawn.subplots(1, 3)
     off = ~np.eye(len(reference), dtype=bool)
     size = max(float(np.abs(reference[off]).max(initial=0)), 0.05)
@@ -42,6 +55,8 @@ def _three(reference: np.ndarray, generated: np.ndarray, caption: str, label: st
     ):
         shown = axis.imshow(image, vmin=-limit, vmax=limit, cmap="RdBu_r", interpolation="nearest")
         axis.set(title=title, xlabel=label)
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_ticks(starts, ring[starts])
         axis.minorticks_off()
         if axis is not axes[0]:
             drawn.colorbar(shown, ax=axis, pad=0.01, fraction=0.046)

@@ -42,7 +42,7 @@ def write(out: Path | str, metrics: Metrics | None = None, *, title: str = "", p
     """
     out = Path(out)
     metrics = load_metrics(out) if metrics is None else metrics
-    title = title or f"{metrics.inputs['generated']['source']} against {metrics.inputs['reference']['source']}"
+    title = title or " against ".join(_source(metrics, sample) for sample in ("generated", "reference"))
     sections = _sections(metrics)
     with style(), Progress(sum(len(s.drawings) for s in sections), "report", unit="figures", enabled=progress) as bar:
         drawn = []
@@ -66,6 +66,12 @@ def write(out: Path | str, metrics: Metrics | None = None, *, title: str = "", p
     (out / ".index.html").write_text(page, encoding="utf-8")
     os.replace(out / ".index.html", out / "index.html")
     return out / "index.html"
+
+
+def _source(metrics: Metrics, sample: str) -> str:
+    """The name of the sample's file, or what it is."""
+    source = metrics.inputs[sample]["source"]
+    return f"{sample} showers" if source == "arrays" else source
 
 
 def _sections(metrics: Metrics) -> list[Section]:

@@ -29,8 +29,9 @@ def _excess(line: Line) -> str:
     """Above the floor, or off the reference; in standard errors."""
     if line.excess is None:
         return "–"
-    size = f"{line.excess:+.1%}" if line.relative else f"{line.excess:+.2g}"
-    return size.replace("-", "−") + ("" if line.sigma is None else f" ({line.sigma:+.1f} σ)".replace("-", "−"))
+    size = f"{abs(line.excess):.1%}" if line.relative else number(abs(line.excess), 2)
+    sigma = "" if line.sigma is None else f" ({line.sigma:+.1f} σ)"
+    return ("−" if line.excess < 0 else "+") + size + sigma.replace("-", "−")
 
 
 def by_bin(metrics: Metrics, quantities: dict[str, str]) -> str:
