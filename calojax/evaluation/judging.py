@@ -20,7 +20,7 @@ from calojax.evaluation.inspection import Inspection
 from calojax.evaluation.measures import Measured, measures
 from calojax.evaluation.patterns import Patterns
 from calojax.evaluation.schema import Metric, Metrics, metric
-from calojax.evaluation.sources import Source, label
+from calojax.evaluation.sources import Source, label, origin
 from calojax.progress import Progress
 
 Sources = Mapping[str, Source]
@@ -172,7 +172,11 @@ def _inputs(
 
     kind = "training showers against the reference" if "train" in digests else "halves of the reference"
     n_floor = {"n_reference": len(floor[0]) if floor else 0, "n_generated": len(floor[1]) if floor else 0}
-    return {name: {"source": label(source), "showers": len(digests[name])} for name, source in sources.items()} | {
+    given = {
+        name: {"source": label(source), "showers": len(digests[name])} | origin(source)
+        for name, source in sources.items()
+    }
+    return given | {
         "geometry": {"name": geometry.name, "digest": geometry.digest, "threshold": geometry.threshold},
         "floor": {"kind": kind, **n_floor},
         "level": "quick" if quick else "default",

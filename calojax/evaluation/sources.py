@@ -44,6 +44,16 @@ def label(source: Source) -> str:
     return Path(source).name if isinstance(source, (str, Path)) else "arrays"
 
 
+def origin(source: Source) -> dict[str, Any]:
+    """What a file says of itself: {"attributes": {...}}, such as seed, run and versions; nothing for arrays."""
+    if not isinstance(source, (str, Path)):
+        return {}
+    from calojax.files import calochallenge  # noqa: PLC0415  (h5py)
+
+    attributes = calochallenge.summary(Path(source)).attributes
+    return {"attributes": attributes} if attributes else {}
+
+
 def _check(energies: np.ndarray, showers: np.ndarray, geometry: Any, name: str) -> None:
     if showers.ndim != 2 or showers.shape[1] != geometry.n_cells:
         raise InputError(

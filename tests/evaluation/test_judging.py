@@ -7,6 +7,7 @@ import pytest
 
 from calojax import evaluation
 from calojax.errors import InputError
+from calojax.files import calochallenge
 
 _QUANTITIES = ("response.", "hits.", "correlation.")
 
@@ -127,3 +128,26 @@ def test_what_cannot_be_compared_is_refused_and_nothing_is_written(toy, draw, tm
     with pytest.raises(InputError, match=words):
         judge(toy, draw(20, 1), spoil(*draw(20, 2)), out=tmp_path / "judged")
     assert not (tmp_path / "judged").exists()
+
+
+def test_what_a_file_says_of_itself_goes_into_the_inputs(toy, draw, tmp_path):
+    path = tmp_path / "generated.hdf5"
+    with calochallenge.Writer(path, toy, {"seed": 7, "run": "first"}) as writer:
+        writer.append(*draw(50, 2))
+    found = judge(toy, draw(50, 1), path, out=tmp_path)
+    given = evaluation.load_metrics(tmp_path).inputs["generated"]
+    assert given == found.inputs["generated"]
+    assert given["source"] == "generated.hdf5" and given["showers"] == 50
+    assert given["attributes"]["seed"] == 7 and given["attributes"]["run"] == "first"
+    assert "attributes" not in found.inputs["reference"]
+
+
+def test_files_and_arrays_are_judged_alike(toy, draw, tmp_path):
+    samples = draw(60, 1), draw(60, 2), draw(60, 3)
+    paths = [tmp_path / f"{name}.hdf5" for name in ("reference", "generated", "train")]
+    for path, one in zip(paths, samples, strict=True):
+        with calochallenge.Writer(path, toy) as writer:
+            writer.append(*one)
+    from_arrays = judge(toy, *samples[:2], train=samples[2])
+    from_files = judge(toy, *paths[:2], train=paths[2])
+    assert from_files.to_table()["metrics"] == from_arrays.to_table()["metrics"]
