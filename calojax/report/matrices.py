@@ -29,7 +29,8 @@ def two_layers(metrics: Metrics) -> Picture:
     caption = f"The same cell by cell in {first} and {second}, around the shower maximum (ring slow, alpha fast)."
     curves = metrics.curves
     layers = np.unique(curves["zoom.layers"])
-    cells = [np.arange(curves["geometry.n_alpha"][x] * curves["geometry.n_rings"][x]) for x in layers]
+    sizes = [int(curves["geometry.n_alpha"][x] * curves["geometry.n_rings"][x]) for x in layers]
+    cells = [np.arange(size) for size in sizes]
     ring = np.concatenate([c % curves["geometry.n_rings"][x] for x, c in zip(layers, cells, strict=True)])
     layer = np.repeat(layers, [len(c) for c in cells])
     shown = len(curves["zoom.reference"])  # of large layers only the first cells are kept
