@@ -18,12 +18,13 @@ from calojax.evaluation.patterns import Patterns
 
 DIRECTIONS = ("alpha", "opposite", "z", "r")
 LEAST_VARIANCE = 0.05
+LEAST_PAIRS = 10  # the error of a mean over fewer is too uncertain to judge by
 
 Pairs = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # direction -> per energy bin (cells, their neighbours)
 
 
 class FixedEnergyCorrelations(NamedTuple):
-    """values: direction -> Estimate (n_bins,), nan without pairs or showers; pairs: the pairs averaged over."""
+    """values: direction -> Estimate (n_bins,), nan with fewer than 10 pairs or too few showers; pairs: the pairs averaged over."""
 
     values: dict[str, Estimate]
     pairs: Pairs
@@ -107,7 +108,7 @@ def _in_bin(hits: Patterns, fit: _Fit, pairs: dict[str, tuple[np.ndarray, np.nda
             products[d][k] = np.einsum("cn,cn->c", residual[left], residual[right])
     result = {}
     for d, (left, right) in sides.items():
-        if len(left) == 0 or len(fit.rows) < 3 * n_blocks:
+        if len(left) < LEAST_PAIRS or len(fit.rows) < 3 * n_blocks:
             result[d] = (np.nan, np.nan)
             continue
         result[d] = jackknife(lambda v, p, a=left, b=right: _mean_correlation(v, p, a, b), variance, products[d])

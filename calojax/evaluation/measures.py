@@ -55,7 +55,11 @@ def quantities(reference: Digest, other: Digest) -> dict[str, Measured]:
     found = {}
     for key, (a, b) in pairs.items():
         correlation = key.startswith("correlation")
-        reason = "no pairs of cells vary enough, or too few showers" if correlation else "too few showers in this bin"
+        reason = (
+            "fewer than 10 pairs of cells vary enough, or too few showers"
+            if correlation
+            else "too few showers in this bin"
+        )
         for i in range(bins.n_bins):
             more = {"reference": a.value[i], "reference_error": a.error[i]}
             more |= {"energy_low": bins.edges[i], "energy_high": bins.edges[i + 1]}

@@ -78,6 +78,14 @@ def test_a_cell_that_never_changes_has_no_correlation():
     assert evaluation.frobenius_occupancy(hits, hits).value == 0
 
 
+def test_a_mean_over_few_pairs_is_not_given(hits, toy):
+    bins, (incident, reference), *_ = hits
+    pairs = evaluation.fixed_energy_correlations(reference, incident, toy, bins).pairs
+    few = {d: [(left[:9], right[:9]) for left, right in pairs[d]] for d in pairs}
+    found = evaluation.fixed_energy_correlations(reference, incident, toy, bins, few).values
+    assert all(np.all(np.isnan(values.value)) for values in found.values())
+
+
 def test_stages_count_hit_layers_rings_and_cells(toy):
     hits = np.zeros((1, toy.n_cells), bool)
     hits[0, toy.layer_offsets[1] + np.array([0, 4, 8, 1])] = True  # three cells of ring 0, one of ring 1
