@@ -1,12 +1,30 @@
-"""The table of systems."""
+"""The contract of a system: what the shared rooms ask of every one in the table."""
 
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from calojax import system
+import calojax
+from calojax import config, data, system, verbs
 from calojax.errors import InputError
+
+EXPERIMENTS = Path(calojax.__file__).parents[1] / "experiments"
+PARAMETERS = {
+    "prepare": ["sources", "out", "config"],
+    "init": ["key", "config", "manifest"],
+    "constants": ["config", "manifest"],
+    "phases": ["config"],
+    "buckets": ["config", "manifest"],
+}
+OF_GENERATION = {
+    "generate": ["model", "conditions", "keys", "config", "capacity"],
+    "capacities": ["config", "constants"],
+    "expected_capacity": ["config", "constants", "conditions"],
+}
+OF_LOSSES = ["params", "model", "batch", "key", "config"]
 
 
 @pytest.mark.parametrize("load", [system.load, system.load_config])
@@ -16,11 +34,50 @@ def test_an_unknown_system_is_refused_with_the_nearest_name(load):
 
 
 @pytest.mark.parametrize("name", system.TABLE)
-def test_a_system_has_what_the_rooms_ask_of_it(name):
+def test_a_system_has_the_functions_of_the_protocol(name):
     module = system.load(name)
-    needed = {"Config", "prepare", "init", "constants", "phases", "loss", "buckets"}
-    assert needed <= set(dir(module))
-    assert module.Config is system.load_config(name)
+    generates = any(hasattr(module, function) for function in OF_GENERATION)
+    for function, wanted in (PARAMETERS | (OF_GENERATION if generates else {})).items():
+        takes(getattr(module, function), wanted)
+
+
+@pytest.mark.parametrize("name", system.TABLE)
+def test_a_configuration_has_the_tables_of_the_rooms_and_comes_back_from_toml(name, tmp_path):
+    cls = system.load_config(name)
+    assert system.load(name).Config is cls
+    assert {entry.key.split(".")[0] for entry in config.describe(cls)} >= {"data", "model", "training"}
+    assert all(entry.meaning for entry in config.describe(cls))
+    assert "data.rows" in {entry.key for entry in config.describe(cls)}
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(cls()))
+    assert config.build(cls, config.read_toml(path)) == cls()
+
+
+@pytest.mark.parametrize("name", system.TABLE)
+def test_phases_have_steps_and_losses_that_training_can_call(name):
+    module = system.load(name)
+    phases = module.phases(module.Config())
+    assert len({phase.name for phase in phases}) == len(phases) > 0
+    for phase in phases:
+        if isinstance(phase, system.Fit):
+            continue
+        assert phase.steps > 0 and phase.updates
+        for update in phase.updates:
+            takes(update.loss, OF_LOSSES)
+
+
+@pytest.mark.parametrize("name", system.TABLE)
+def test_a_system_has_a_demonstration(name):
+    assert data.sample(name).is_file()
+    assert verbs.experiment(data.experiment(name)).source == verbs.SAMPLE
+
+
+@pytest.mark.parametrize(
+    "path", sorted(EXPERIMENTS.rglob("*.toml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_every_experiment_is_a_configuration_of_its_system(path):
+    asked = verbs.experiment(path)
+    assert asked.system == path.parent.name and isinstance(asked.config, system.load_config(asked.system))
 
 
 @pytest.mark.parametrize("name", system.TABLE)
@@ -33,3 +90,12 @@ print(sorted({{"jax", "numpy", "h5py", "scipy"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def takes(function, names: list[str]) -> None:
+    """It can be called with as many positional arguments; the manifest's constants may have another name."""
+    found = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    assert len(found) >= len(names), f"{function.__name__}{inspect.signature(function)}"
+    assert all(p.default is not p.empty for p in found[len(names) :])
+    for parameter, name in zip(found, names, strict=False):
+        assert parameter.name == name or name == "constants", f"{function.__name__}: {parameter.name} is not {name}"

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from calojax import config as configuration
+from calojax.errors import InputError
 from calojax.progress import Progress
 from calojax.shards.batches import Position
 from calojax.shards.loader import Loader
@@ -48,7 +49,8 @@ def run(
 
     config: the system's Config; resume: go on from the latest checkpoint of `out` (from the start if it has none).
     Ctrl-C and SIGTERM save a checkpoint and raise KeyboardInterrupt. Raises InputError if `out` exists (without
-    resume) or belongs to another config or data, NonFiniteLoss if loss or gradient is not finite.
+    resume) or belongs to another config or data, or if no rows are left to train on; NonFiniteLoss if loss or gradient
+    is not finite.
     """
     out = Path(out)
     data = shards if isinstance(shards, Shards) else Shards(shards)
@@ -56,6 +58,7 @@ def run(
         folder.refuse_other(out, config, data.manifest)
     else:
         folder.refuse_existing(out)
+        _refuse_few_rows(data, config.training)
         processes.meet("run folder is checked")
         if processes.is_first():
             folder.create(out, config, data.folder, data.manifest)
@@ -314,6 +317,16 @@ def _stopping() -> Iterator[threading.Event]:
     finally:
         for number in numbers:
             signal.signal(number, before[number])
+
+
+def _refuse_few_rows(data: Shards, training: Training) -> None:
+    if training.validation_rows >= data.rows:
+        raise InputError(
+            where="[training] validation_rows",
+            found=f"is {training.validation_rows}",
+            rule=f"{data.folder} has {data.rows:,} rows and some must be left to train on",
+            remedy="use more data, or --set training.validation_rows=...",
+        )
 
 
 def _due(at: int, every: int) -> bool:

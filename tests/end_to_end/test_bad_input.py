@@ -63,7 +63,6 @@ def test_configurations(tmp_path, refused, sections, said):
     assert_matches(said, refused("train", config, "--data", "sample", "--out", tmp_path / "run"))
 
 
-@pytest.mark.xfail(strict=True, reason="training makes the run folder before it looks at the number of rows")
 def test_more_rows_for_validation_than_there_are(tmp_path, refused):
     config = table(tmp_path, training={"validation_rows": 1000})
     assert "validation_rows" in refused("train", config, "--data", "sample", "--out", tmp_path / "run")

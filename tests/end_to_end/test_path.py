@@ -52,6 +52,15 @@ def test_conditions_are_taken_in_their_order(run, command):
         np.testing.assert_array_equal(ours["incident_energies"][:], given["incident_energies"][:])
 
 
+def test_energies_outside_the_trained_range_warn_by_how_much(run, command, capsys):
+    capsys.readouterr()
+    out = run.parent / "outside.hdf5"
+    assert command("generate", run, "--n", 3, "--energy", 4100, "--out", out) == 0
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert "3 of 3 showers lie outside the trained range" in warning
+    assert "up to 4,100" in warning and "above it" in warning
+
+
 def test_evaluating_writes_metrics_and_a_report(run, generated, command):
     out = run.parent / "report"
     assert command("evaluate", run.parent / "slice.hdf5", generated, "--geometry", "ds2", "--out", out) == 0

@@ -1,0 +1,59 @@
+"""What the demonstration promises: three means within stated limits, and whether they hold."""
+
+import numpy as np
+import pytest
+
+from calojax import data, demonstration, geometry
+from calojax.files import calochallenge
+
+
+@pytest.fixture(scope="module")
+def cylinder():
+    return geometry.load("ds2")
+
+
+@pytest.fixture(scope="module")
+def held_out(cylinder):
+    return calochallenge.read(data.sample("pyramid"), cylinder, data.parts("pyramid")[1])
+
+
+def test_a_sample_agrees_with_itself_and_the_demonstration_says_so(held_out, cylinder):
+    checks = demonstration.compare(held_out, held_out, cylinder)
+    assert [check.difference for check in checks] == [0.0] * 3
+    assert [check.allowed for check in checks] == [0.10, 0.03, 0.05]
+    text = demonstration.Demo("run", "run/report/index.html", checks).text()
+    assert "all of these hold" in text and text.endswith("Report: run/report/index.html")
+
+
+def test_a_mean_is_over_showers_and_repeats_do_not_move_it(held_out, cylinder):
+    repeated = calochallenge.Showers(np.tile(held_out.incident_energy, 2), np.tile(held_out.showers, (2, 1)))
+    assert max(abs(check.difference) for check in demonstration.compare(held_out, repeated, cylinder)) < 1e-12
+
+
+def test_more_energy_in_one_layer_fails_the_layers_alone(held_out, cylinder):
+    showers = held_out.showers.copy()
+    peak = slice(*cylinder.layer_offsets[12:14])
+    showers[:, peak] *= 1.15
+    layer, response, hits = demonstration.compare(held_out, held_out._replace(showers=showers), cylinder)
+    assert not layer.holds and layer.name.endswith(": 12") and layer.difference == pytest.approx(0.15, abs=1e-4)
+    assert response.holds and hits.holds
+    assert "1 of 3 do not hold" in demonstration.Demo("run", "page", (layer, response, hits)).text()
+
+
+def test_layers_with_little_energy_are_not_checked(held_out, cylinder):
+    showers = held_out.showers.copy()
+    showers[:, cylinder.layer_offsets[44] :] *= 5
+    assert demonstration.compare(held_out, held_out._replace(showers=showers), cylinder)[0].difference == 0
+
+
+def test_twice_the_energy_fails_the_response_and_fewer_hits_the_hits(held_out, cylinder):
+    _, response, hits = demonstration.compare(held_out, held_out._replace(showers=2 * held_out.showers), cylinder)
+    assert response.difference == pytest.approx(1.0) and not response.holds
+    assert hits.difference == 0
+    cut = np.where(held_out.showers < 2, 0, held_out.showers)
+    assert not demonstration.compare(held_out, held_out._replace(showers=cut), cylinder)[2].holds
+
+
+def test_held_out_showers_are_not_training_showers():
+    training, held_out = data.parts("pyramid")
+    assert (training.start, training.stop) == (0, held_out.start) and held_out.stop is None
