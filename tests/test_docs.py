@@ -13,6 +13,7 @@ import shlex
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import pytest
 
@@ -168,13 +169,13 @@ def test_the_command_reference_is_that_of_the_program():
 
 def command_reference() -> str:
     """docs/cli.md: the help of every command, 100 columns wide."""
-    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1"}
-    parser = cli._parser()
-    parts = [_HEAD, _section("calojax", parser)]
-    for command, sub in commands(parser).items():
-        parts.append(_section(f"calojax {command}", sub))
-        parts += [_section(f"calojax {command} {each}", one) for each, one in commands(sub).items()]
-    return "\n".join(parts)
+    with mock.patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"}):
+        parser = cli._parser()
+        parts = [_HEAD, _section("calojax", parser)]
+        for command, sub in commands(parser).items():
+            parts.append(_section(f"calojax {command}", sub))
+            parts += [_section(f"calojax {command} {each}", one) for each, one in commands(sub).items()]
+        return "\n".join(parts)
 
 
 def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
