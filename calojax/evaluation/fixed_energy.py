@@ -24,7 +24,7 @@ Pairs = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # direction -> per energ
 
 
 class FixedEnergyCorrelations(NamedTuple):
-    """values: direction -> Estimate (n_bins,), nan with fewer than 10 pairs or too few showers; pairs: the pairs averaged over."""
+    """values: direction -> Estimate (n_bins,), nan with under 10 pairs or too few showers; pairs: those that count."""
 
     values: dict[str, Estimate]
     pairs: Pairs
