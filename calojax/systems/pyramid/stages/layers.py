@@ -2,7 +2,8 @@
 
 The number is a categorical variable whose prior is its table; in the CDF's picture (`nn.cdf`) that is a piecewise
 linear monotone map with its knots at the edges of the integers. The layers are then placed one after another
-(`nn.placement`).
+(`nn.placement`), from front to back: whatever is left over when all but the last are placed has to go there, and the
+tail of a shower is where it belongs.
 """
 
 from typing import Any, NamedTuple
@@ -66,7 +67,7 @@ def _count_logits(params, energy, constants):
 
 def _order(pattern):
     layers, showers = pattern.shape
-    return jnp.tile(placement.interleaved(layers)[:, None], (1, showers))
+    return jnp.tile(jnp.arange(layers)[:, None], (1, showers))
 
 
 def _logit(params, energy):
