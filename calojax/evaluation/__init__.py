@@ -6,10 +6,9 @@ Letters: N showers, V voxels, L layers, A layers binned in alpha, R rings (all l
 family, B bins, K blocks of showers (for errors).
 """
 
-from importlib import import_module
-from typing import Any
+from calojax import lazy
 
-_HOMES = {
+_HOME = {
     "Estimate": "jackknife",
     "FixedEnergyCorrelations": "fixed_energy",
     "Inspection": "inspection",
@@ -34,16 +33,5 @@ _HOMES = {
     "shower_features": "features",
     "verdict": "verdicts",
 }
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__all__ = sorted(_HOME)
+__getattr__ = lazy.names(__name__, _HOME)

@@ -1,6 +1,6 @@
 """Voxel geometries as data: cylinders of layers, rings and alpha bins; the CaloChallenge sets and binning XML."""
 
-import importlib
+from calojax import lazy
 
 _HOME = {
     "Cylinder": "cylinder",
@@ -12,9 +12,4 @@ _HOME = {
     "read_binning": "binning",
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy.names(__name__, _HOME)

@@ -1,6 +1,6 @@
 """What systems train from: a manifest, memory-mapped arrays and a prefetching loader. Needs numpy, never JAX."""
 
-import importlib
+from calojax import lazy
 
 _HOME = {
     "Batches": "batches",
@@ -14,9 +14,4 @@ _HOME = {
     "Writer": "writer",
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy.names(__name__, _HOME)

@@ -1,6 +1,6 @@
 """One training loop for every system: step, optimiser, checkpoints, run folder. The config needs no JAX."""
 
-import importlib
+from calojax import lazy
 
 _HOME = {
     "Fitted": "fitting",
@@ -13,9 +13,4 @@ _HOME = {
     "run": "loop",
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy.names(__name__, _HOME)

@@ -19,6 +19,7 @@ from calojax.errors import InputError
 from calojax.system import Phase, Update
 from calojax.training.config import Training
 from calojax.training.optimiser import Split, adamw, schedule, split
+from calojax.training.tiles import devices_for
 
 Tree = Any
 INITIAL, TRAINING, VALIDATION = 0, 1, 2  # purposes of keys
@@ -56,7 +57,7 @@ def placement(tiles: int) -> Placement:
     """All devices, or with one process as many as divide the number of tiles in a batch."""
     devices = jax.devices()
     if jax.process_count() == 1:
-        devices = devices[: next(n for n in range(len(devices), 0, -1) if tiles % n == 0)]
+        devices = devices[: devices_for(tiles)]
     elif tiles % len(devices):
         raise InputError(
             where="[training] batch",
