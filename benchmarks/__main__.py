@@ -23,7 +23,7 @@ import numpy as np
 from calojax import __version__, cache, data, training, verbs
 from calojax.systems.pyramid import system
 
-REPEATS = 10
+REPEATS = 30
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "pyramid" / "egs_ds2.toml"
 
 

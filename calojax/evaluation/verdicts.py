@@ -130,7 +130,9 @@ def _judge(size: float, error: float | None, tolerance: float, looks: int = 1) -
 
 
 def _unknown(title: str, name: str, one: Metric) -> Line:
-    words = one.reason or "no floor to compare with"
+    words = one.reason or (
+        "no floor to compare with" if one.floor is None else "too few reference showers to compare with"
+    )
     return Line(title, name, one.value, one.error, None, one.floor, None, None, None, words)
 
 
