@@ -22,6 +22,7 @@ from calojax import cli
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.toml"))
 REFERENCE = DOCS / "cli.md"
 OWN_TEST = DOCS / "adding-a-system.md"
 SMALL_RUN = "executed with a small run"
@@ -105,6 +106,14 @@ def test_commands_parse(page):
                 assert parser.parse_args(shlex.split(line)[1:]).run, line
 
 
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+def test_commands_in_the_comments_of_an_experiment_parse_and_name_files_that_exist(path):
+    parser = cli._parser()
+    for command in re.findall(r"^#\s+calojax (.+)$", path.read_text(), re.M):
+        asked = parser.parse_args(shlex.split(command))
+        assert asked.run and (ROOT / getattr(asked, "config", path)).is_file(), command
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page):
     text = FENCE.sub("", page.read_text())
@@ -125,7 +134,7 @@ def test_links_lead_somewhere(page):
         assert anchor in headings, target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@pytest.mark.parametrize("page", [*PAGES, *EXPERIMENTS], ids=name)
 def test_pages_speak_of_the_package_alone(page):
     assert FOREIGN.findall(page.read_text()) == []
 
