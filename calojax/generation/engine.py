@@ -25,6 +25,7 @@ from calojax.shards.reader import ranges
 from calojax.system import Model, Sparse
 
 _PER_DEVICE = 2  # tiles handed to a device ahead of the one being fetched
+_MARGIN = 0.01  # share of a limit of the trained range: the extremes of a finite file are no edge of what was learnt
 
 
 class NonFiniteShower(ArithmeticError):
@@ -46,7 +47,8 @@ def run(
     """Generate one shower per row of the conditions and hand them to the sink in order; returns what the sink makes.
 
     conditions: arrays (N, ...) by name, `incident_energy` (N,) in MeV among them; trained: smallest and largest value
-    by condition (`manifest.ranges`), outside of which a warning says by how much; devices: default all local ones.
+    by condition (`manifest.ranges`), a warning says by how much others are more than 1 % outside; devices: default all
+    local ones.
     Raises InputError for conditions that are not finite or energies not above 0, NonFiniteShower naming the shower.
     """
     conditions = _checked(conditions)
@@ -226,13 +228,14 @@ def _warn_outside(conditions: Mapping[str, np.ndarray], trained: Mapping[str, tu
         if name not in conditions:
             continue
         values = _narrow(conditions[name])
-        below, above = values < np.float32(low), values > np.float32(high)
+        below, above = values < low - _MARGIN * abs(low), values > high + _MARGIN * abs(high)
         if not (below | above).any():
             continue
         by = [f"down to {values.min():,.6g}, {low - values.min():,.6g} below it"] if below.any() else []
         by += [f"up to {values.max():,.6g}, {values.max() - high:,.6g} above it"] if above.any() else []
         warnings.warn(
             f"{name}: {(below | above).sum():,} of {len(values):,} showers lie outside the trained range "
-            f"{low:,.6g} to {high:,.6g} ({'; '.join(by)}); what they look like was never tested",
+            f"{low:,.6g} to {high:,.6g} by more than {100 * _MARGIN:g} % ({'; '.join(by)}); what they look like was "
+            "never tested",
             stacklevel=3,
         )

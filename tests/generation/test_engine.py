@@ -122,9 +122,22 @@ def test_energies_outside_the_trained_range_warn_by_how_much():
         run(energies(), trained={"incident_energy": (2.0, 18.0)})
 
 
-def test_energies_inside_do_not_warn(recwarn):
-    run(energies(), trained={"incident_energy": (1.0, 20.0)})
+EDGES = np.array([2.0, 5.0, 18.0])
+
+
+@pytest.mark.parametrize("trained", [(2.0, 18.0), (2.015, 17.85)])
+def test_energies_inside_or_less_than_a_percent_outside_do_not_warn(trained, recwarn):
+    run(EDGES, trained={"incident_energy": trained})
     assert not [w for w in recwarn if "trained range" in str(w.message)]
+
+
+@pytest.mark.parametrize(
+    ("trained", "said"),
+    [((2.0625, 17.85), "down to 2, 0.0625 below it"), ((2.015, 17.75), "up to 18, 0.25 above it")],
+)
+def test_energies_more_than_a_percent_outside_warn_of_this_side_alone(trained, said):
+    with pytest.warns(UserWarning, match=rf"1 of 3 showers .* by more than 1 % \({said}\);"):
+        run(EDGES, trained={"incident_energy": trained})
 
 
 class Broken(generation.Arrays):
