@@ -71,11 +71,11 @@ def to_table(config: Any) -> dict[str, Any]:
     return {name: _plain(value) for name, value in found.items() if value is not None}
 
 
-def to_toml(config: Any) -> str:
-    """The dataclass as TOML text that `build` turns back into it."""
+def to_toml(config: Any, **head: str) -> str:
+    """The dataclass as TOML text that `build` turns back into it; head: further keys on top, for another reader."""
     import tomli_w  # noqa: PLC0415  (only here)
 
-    return tomli_w.dumps(to_table(config))
+    return tomli_w.dumps(head | to_table(config))
 
 
 def digest(config: Any) -> str:

@@ -143,6 +143,9 @@ def test_toml_and_back_is_the_same(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(configuration.to_toml(config))
     assert configuration.build(Config, configuration.read_toml(path)) == config
+    path.write_text(configuration.to_toml(config, system="pyramid"))
+    table = configuration.read_toml(path)
+    assert table.pop("system") == "pyramid" and configuration.build(Config, table) == config
 
 
 def test_none_is_the_absence_of_the_key():

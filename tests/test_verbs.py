@@ -1,5 +1,7 @@
 """What the verbs make of their arguments, and what they refuse before anything is written."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from calojax import data, training, verbs
 from calojax.errors import InputError
 from calojax.shards import Manifest
+from calojax.training import folder
 
 TOML = """
 system = "pyramid"
@@ -93,6 +96,18 @@ def test_the_sample_can_be_asked_for_beside_a_table_of_data_or_in_its_place(toml
 def test_a_wrong_file_is_refused_with_the_place(toml, text, said):
     with pytest.raises(InputError, match=said):
         verbs.experiment(toml(text))
+
+
+def test_the_configuration_of_a_run_is_an_experiment(toml, slice_of_sample, trained, tmp_path):
+    asked, shards, run = verbs.experiment(toml()), tmp_path / "shards", tmp_path / "run"
+    folder.create(run, asked.config, shards, verbs.prepare("pyramid", slice_of_sample, shards))
+    written = run / "config.toml"
+    assert verbs.experiment(written) == asked
+    verbs.train(written, shards)
+    assert trained == [(asked.config, shards, Path("runs/config"))]
+    assert folder.describe(run)[2] == asked.config
+    written.write_text(written.read_text().replace('system = "pyramid"\n', ""))  # as older runs have it
+    assert folder.describe(run)[2] == asked.config
 
 
 # ---- data to train on

@@ -1,6 +1,7 @@
 """The run folder: made whole before training begins, checked before it goes on, and all that `load` needs.
 
-`config.toml`, `manifest.json` (with `statistics.npz`), `provenance.json`, `metrics.jsonl`, `checkpoints/`.
+`config.toml` (what `calojax train` takes), `manifest.json` (with `statistics.npz`), `provenance.json`, `metrics.jsonl`,
+`checkpoints/`.
 """
 
 import importlib.metadata
@@ -78,6 +79,7 @@ def describe(run: Path | str) -> tuple[Manifest, ModuleType, Any]:
     manifest = Manifest.read(run)
     module = systems.load(manifest.system)
     table = configuration.read_toml(run / CONFIG)
+    table.pop("system", None)  # for `calojax train`; here the manifest says it; older runs have no such line
     return manifest, module, configuration.build(module.Config, table, where=str(run / CONFIG))
 
 
@@ -92,7 +94,7 @@ def create(run: Path, config: Any, shards_folder: Path, manifest: Manifest) -> N
     temporary = run.with_name(f".{run.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    (temporary / CONFIG).write_text(configuration.to_toml(config))
+    (temporary / CONFIG).write_text(configuration.to_toml(config, system=manifest.system))
     manifest.write(temporary)
     provenance = {
         "system": manifest.system,

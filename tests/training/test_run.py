@@ -97,6 +97,8 @@ def test_a_packaged_run_loads_to_the_same_model(whole, tmp_path):
     package.write(loaded, tmp_path / "model")
     packaged = training.load(tmp_path / "model")
     assert (packaged.config, packaged.manifest, packaged.step) == (loaded.config, loaded.manifest, 40)
+    assert (tmp_path / "model" / "config.toml").read_text() == (whole / "config.toml").read_text()
+    assert (whole / "config.toml").read_text().startswith('system = "tiny"\n')
     jax.tree.map(np.testing.assert_array_equal, packaged.model, loaded.model)
     assert {p.name for p in (tmp_path / "model").iterdir()} == {"params.npz", "config.toml", "manifest.json"}
 
