@@ -18,6 +18,7 @@ from unittest import mock
 import pytest
 
 from calojax import cli
+from calojax.evaluation import digest, fixed_energy, histograms, verdicts
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -165,6 +166,19 @@ def test_every_package_we_depend_on_has_its_sentence():
     packages = {re.match(r"[\w-]+", package)[0] for package in needed} - {"calojax"}
     listed = re.findall(r"\*\*([\w-]+)\*\*", (DOCS / "dependencies.md").read_text())
     assert sorted(listed) == sorted(packages)
+
+
+def test_the_page_of_metrics_has_the_families_directions_and_tolerances_of_the_code():
+    text = (DOCS / "metrics.md").read_text()
+    families = {*histograms.FAMILIES, "voxel", "n_hits", *digest.STAGES}
+    tables = {head: text.split(f"| {head} |")[1].split("\n\n")[0] for head in ("family", "direction")}
+    assert set(re.findall(r"`(\w+)`", tables["family"])) == families
+    assert set(re.findall(r"`(\w+)`", tables["direction"])) == set(fixed_energy.DIRECTIONS)
+    assert all(f"| {limit:g} above the floor |" in text for *_, limit in verdicts._DISTANCES)
+    for _, start, end, limit, relative in verdicts._QUANTITIES:
+        start = "correlation.hits.<direction>." if start.startswith("correlation") else start
+        wanted = f"{100 * limit:g} % of the reference" if relative else f"{limit:g}"
+        assert f"| `{start}<bin>{end}` | {wanted} |" in text
 
 
 def test_the_readme_names_every_command():
