@@ -10,7 +10,8 @@ import numpy as np
 
 from calojax.geometry import Cylinder
 
-# (layers, rings) from a ring to its neighbours, nearest first; the first four share a face
+# (layers, rings) from a ring to its neighbours, nearest first; the first FACES of them share a face
+FACES = 4
 NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (2, 0), (-2, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 OUTSIDE = -1
 Numbers = Any  # numpy arrays on the host, JAX arrays in a program
@@ -42,6 +43,16 @@ def tree(geometry: Cylinder) -> Tree:
     near = np.stack([_neighbour(geometry, first, ring_layer, ring_radius, *step) for step in NEIGHBOURS])
     parts = (ring_layer, ring_radius, ring_cells, near, layer_rings, cell_ring, geometry.alpha)
     return Tree(*(np.asarray(part, np.int32) for part in parts))
+
+
+def swapped(ring: Numbers, radii: int) -> Numbers:
+    """0 1 2 3 4 -> 1 0 3 2 4.
+
+    Where layers go through their rings one by one, even layers go outwards and odd ones in this order, so that of two
+    rings at the same radius in adjacent layers one always comes before the other.
+    """
+    other = ring ^ 1
+    return other - (other == radii)
 
 
 def _neighbour(geometry, first, ring_layer, ring_radius, layers, rings):

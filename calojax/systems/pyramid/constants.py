@@ -19,6 +19,14 @@ class Polynomials(NamedTuple):
     width: Numbers
 
 
+class LayerSize(NamedTuple):
+    """Of each layer, (L,): its cells, its rings, the cells of each of them."""
+
+    cells: Numbers
+    rings: Numbers
+    per_ring: Numbers
+
+
 class Parents(NamedTuple):
     """Tables of one stage of the published form, by position of the parent (P of them, n children at most)."""
 
@@ -38,12 +46,13 @@ class Constants(NamedTuple):
     ring_size: Numbers  # (N,) cells of a ring
     turns: Numbers  # scalar: turns about the axis that take every ring into itself
     hit_layers: Numbers  # (L + 1,) log probability of the number of hit layers
-    hit_rings: cdf.Table  # by layer: number of hit rings
-    layer_hits: cdf.Table  # by layer: number of hit cells
+    layer_size: LayerSize
     hit_cells: Numbers  # (N, A) log probability of 1..A hit cells
     layers_of: Parents  # the shower, its layers
     rings_of: Parents  # the layers, their rings
     cells_of: Parents  # the rings, their cells
+    log_hits: Polynomials  # ln of the number of hit cells
+    hit_share: Polynomials  # (L) logit of a layer's share of the hit cells that are left
     response: Polynomials  # ln of excess energy over incident energy
     layer_share: Polynomials  # (L) logit of a layer's share of the energy that is left, less that of its hits
     ring_share: Polynomials  # (N) the same of a ring in its layer
@@ -54,10 +63,7 @@ class Constants(NamedTuple):
 def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray], pseudo: float) -> Constants:
     """From the manifest's statistics (`statistics.Statistics.arrays`)."""
     whole = tree(geometry)
-    layer_cells = _cells_by_layer(whole)
     hit_cells = cdf.probabilities(statistics["hit_cells"], pseudo, _between(whole.ring_cells >= 0))
-    rings = cdf.probabilities(statistics["hit_rings"], pseudo, _between(whole.layer_rings >= 0))
-    hits = cdf.probabilities(statistics["layer_hits"], pseudo, _up_to(layer_cells, statistics["layer_hits"].shape[1]))
     of = _parents(whole, statistics, pseudo)
     log = lambda probability: np.log(np.maximum(probability, 1e-12))
     fit = lambda name: Polynomials(statistics[f"{name}.mean"], statistics[f"{name}.width"])
@@ -70,13 +76,14 @@ def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray
         ring_size=(whole.ring_cells >= 0).sum(1),
         turns=np.gcd.reduce(geometry.n_alpha[geometry.n_alpha > 1]) if (geometry.n_alpha > 1).any() else 1,
         hit_layers=log(cdf.probabilities(statistics["hit_layers"], pseudo)[0]),
-        hit_rings=cdf.table(rings),
-        layer_hits=cdf.table(hits),
+        layer_size=LayerSize(geometry.n_rings * geometry.n_alpha, geometry.n_rings, geometry.n_alpha),
         hit_cells=log(hit_cells[:, 1:]),
         layers_of=of["layers"],
         rings_of=of["rings"],
         cells_of=of["cells"],
         cells_per_ring=statistics["cells_per_ring"][0],
+        log_hits=fit("log_hits"),
+        hit_share=fit("hit_share"),
         response=fit("response"),
         layer_share=fit("layer_share"),
         ring_share=fit("ring_share"),
@@ -115,16 +122,6 @@ def _between(exists: np.ndarray) -> np.ndarray:
     """exists (P, n) -> (P, n + 1): which numbers of hit children are possible, 1..(how many exist)."""
     numbers = np.arange(exists.shape[1] + 1)
     return (numbers >= 1) & (numbers <= exists.sum(1)[:, None])
-
-
-def _cells_by_layer(whole: Tree) -> np.ndarray:
-    size = (whole.ring_cells >= 0).sum(1)
-    return np.where(whole.layer_rings >= 0, size[whole.layer_rings], 0).sum(1)
-
-
-def _up_to(largest: np.ndarray, numbers: int) -> np.ndarray:
-    k = np.arange(numbers)
-    return (k >= 1) & (k <= largest[:, None])
 
 
 def _layer_features(layers: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.stages import grid
 from calojax.systems.pyramid.stages.grid import Grid
-from calojax.systems.pyramid.stages.rings import Numbers
+from calojax.systems.pyramid.stages.numbers import Numbers
 from calojax.systems.pyramid.truth import Rings
 
 

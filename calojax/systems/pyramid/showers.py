@@ -4,16 +4,16 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import sets
 from calojax.systems.pyramid import hits, placed, published, truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.noise import Noise
 from calojax.systems.pyramid.stages import energies
 from calojax.systems.pyramid.truth import Showers
+
+_SPARE = 32  # more places than the mean in the list of the cells that get their energy in one step
 
 
 class Drawn(NamedTuple):
@@ -41,26 +41,28 @@ def log_probability(
 ) -> dict[str, Array]:
     """Log probability of each stage's outcome given the true stages above, each (T,), in nats."""
     incident_energy, rings = showers.incident_energy, showers.rings
-    n = incident_energy.shape[0]
     pattern = hits.of_cells(incident_energy, rings, showers.cells, constants)
     scores = form(config).log_probability(params, incident_energy, pattern, key, config, constants)
     true = energies.of_showers(showers.excess, rings, constants)
-    of_energies = energies.log_probability(params["energies"], incident_energy, pattern, true, config, constants)
-    by_layer = lambda x: jnp.sum(x.reshape(n, -1), 1)
-    return scores | {
-        "energy_total": of_energies["total"],
-        "energy_layers": by_layer(of_energies["layers"]),
-        "energy_rings": by_layer(of_energies["rings"]),
-        "energy_cells": sets.sum_by_owner(of_energies["cells"], rings.owner, n),
-    }
+    of_energies = energies.log_probability(params["energies"], pattern, true, showers.listed, constants)
+    return scores | {f"energy_{level}": score for level, score in of_energies.items()}
 
 
 def draw(
-    params: dict[str, Any], incident_energy: Array, keys: Array, capacity: int, config: Model, constants: Constants
+    params: dict[str, Any],
+    incident_energy: Array,
+    keys: Array,
+    capacity: tuple[int, int],
+    config: Model,
+    constants: Constants,
 ) -> Drawn:
-    """incident_energy (T,), MeV; keys (T,), one per shower; capacity: hit rings that the tile's list can hold."""
-    noise = Noise(keys)
-    pattern = form(config).draw(params, incident_energy, noise, capacity, config, constants)
-    of_energies = energies.noise(noise, pattern.rings, constants)
-    excess = energies.draw(params["energies"], incident_energy, pattern, of_energies, config, constants)
-    return Drawn(pattern.rings, pattern.cells, excess, jnp.asarray(pattern.overflow))
+    """incident_energy (T,), MeV; keys (T,), one per shower; capacity: hit rings and hit cells that the tile can hold.
+
+    All cells of a ring get their energy in the same number of steps, each for about as many hit cells.
+    """
+    noise, (rings, cells) = Noise(keys), capacity
+    pattern = form(config).draw(params, incident_energy, noise, rings, config, constants)
+    uniforms = energies.noise(noise, pattern.rings, constants)
+    per_step = min(rings, -(-cells // constants.tree.ring_cells.shape[1]) + _SPARE)
+    excess, overflow = energies.draw(params["energies"], pattern, uniforms, per_step, constants)
+    return Drawn(pattern.rings, pattern.cells, excess, pattern.overflow | overflow)

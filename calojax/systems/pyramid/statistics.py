@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from calojax.geometry import Cylinder
-from calojax.systems.pyramid.coarse import tree
+from calojax.systems.pyramid.coarse import swapped, tree
 
 SMALLEST_EXCESS = 1e-6  # MeV; energies above threshold are kept at or above it, so that their logarithm exists
 DEGREE = 3  # polynomials in ln E, degree + 1 coefficients
@@ -68,13 +68,12 @@ class Statistics:
         self.shape = (layers, rings_per_layer, rings, cells_per_ring)
         self.hit_layers = np.zeros((1, layers + 1))
         self.hit_rings = np.zeros((layers, rings_per_layer + 1))
-        self.layer_hits = np.zeros((layers, rings_per_layer * cells_per_ring + 1))
         self.hit_cells = np.zeros((rings, cells_per_ring + 1))
         self.log_energy = np.array([np.inf, -np.inf])
         self.showers = 0
         self.ratio = 0.0
         self.moments = np.zeros((2, 2))  # sums and sums of squares of hit rings and hit cells of a shower
-        self.sizes = Fit(2)
+        self.sizes, self.log_hits, self.hit_share = Fit(2), Fit(1), Fit(layers)
         self.response, self.layer_share, self.ring_share = Fit(1), Fit(layers), Fit(rings)
 
     def add(self, incident_energy: np.ndarray, found: Hits) -> None:
@@ -107,9 +106,19 @@ class Statistics:
         present = layer_hits > 0
         np.add.at(self.hit_layers[0], present.sum(1), 1)
         np.add.at(self.hit_rings, (layers[present], layer_rings[present]), 1)
-        np.add.at(self.layer_hits, (layers[present], layer_hits[present]), 1)
+        self.log_hits.add(np.zeros((n_hit > 0).sum(), int), x[n_hit > 0], np.log(n_hit[n_hit > 0]))
+        self._hit_shares(layer_hits, layers, x)
         row, ring = np.nonzero(counts)
         np.add.at(self.hit_cells, (ring, counts[row, ring]), 1)
+
+    def _hit_shares(self, layer_hits, layers, x):
+        """Logit of the share that each hit layer takes, front to back, of the cells beyond one per hit layer."""
+        behind = lambda a: np.cumsum(a[:, ::-1], 1)[:, ::-1]
+        hit = layer_hits > 0
+        given, left = layer_hits - 1, behind(layer_hits) - behind(hit)
+        row, layer = np.nonzero(hit & (behind(hit) > 1))
+        logit = np.log(given[row, layer] + 0.5) - np.log(left[row, layer] - given[row, layer] + 0.5)
+        self.hit_share.add(layers[row, layer], x[row], logit)
 
     def _energies(self, counts, energy, incident_energy, x):
         total = energy.sum(1)
@@ -119,8 +128,11 @@ class Statistics:
         hits = self.grid(counts)
         layers = np.broadcast_to(np.arange(self.shape[0]), (len(x), self.shape[0]))
         self._shares(self.layer_share, grid.sum(2), hits.sum(2), layers, x)
-        parents, children = grid.reshape(-1, self.shape[1]), hits.reshape(-1, self.shape[1])
-        numbers = np.broadcast_to(self.tree.layer_rings, grid.shape).reshape(parents.shape)
+        in_order = lambda a: np.take_along_axis(np.broadcast_to(a, grid.shape), order, axis=2).reshape(
+            -1, self.shape[1]
+        )
+        order = np.broadcast_to(_ring_order(*self.shape[:2]), grid.shape)
+        parents, children, numbers = (in_order(a) for a in (grid, hits, self.tree.layer_rings))
         self._shares(self.ring_share, parents, children, numbers, np.repeat(x, self.shape[0]))
 
     def _shares(self, fit, energy, hits, quantity, x):
@@ -136,8 +148,8 @@ class Statistics:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Counts and fits, float64."""
-        out = {name: getattr(self, name) for name in ("hit_layers", "hit_rings", "layer_hits", "hit_cells")}
-        for name in ("response", "layer_share", "ring_share", "sizes"):
+        out = {name: getattr(self, name) for name in ("hit_layers", "hit_rings", "hit_cells")}
+        for name in ("response", "layer_share", "ring_share", "sizes", "log_hits", "hit_share"):
             out[f"{name}.mean"], out[f"{name}.width"] = getattr(self, name).solve()
         mean, square = self.moments.T / self.showers
         spread = np.sqrt(np.maximum(square - mean**2, 0))
@@ -146,6 +158,12 @@ class Statistics:
             "cells_per_ring": np.array([self.ratio]),
             "size_moments": np.stack([mean, spread]),
         }
+
+
+def _ring_order(layers: int, radii: int) -> np.ndarray:
+    """(L, R) the order in which a layer's rings share out its energy."""
+    rings = np.arange(radii)
+    return np.where(np.arange(layers)[:, None] % 2 == 1, swapped(rings, radii), rings)
 
 
 def centred(log_energy: np.ndarray) -> np.ndarray:

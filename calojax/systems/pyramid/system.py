@@ -80,7 +80,7 @@ def generate(
     """Complete showers of one tile: conditions["incident_energy"] (T,), MeV; keys (T,); capacity: of `capacities`."""
     known, (rings, hits) = model.constants, capacity
     energy = conditions["incident_energy"].astype(jnp.float32)
-    drawn = showers.draw(model.params, energy, keys, rings, config.model, known)
+    drawn = showers.draw(model.params, energy, keys, capacity, config.model, known)
     cells = drawn.cells.shape[0]
     flat = jnp.nonzero(drawn.cells.T.ravel(), size=hits, fill_value=rings * cells)[0]
     place, alpha, used = jnp.minimum(flat // cells, rings - 1), flat % cells, flat < rings * cells

@@ -23,6 +23,13 @@ class Rings(NamedTuple):
     table: Array
 
 
+class Cells(NamedTuple):
+    """A flat list of hit cells, in any order: place of the ring in its list, E in the padding; number alpha; (C,)."""
+
+    place: Array
+    alpha: Array
+
+
 class Showers(NamedTuple):
     """Everything about a tile of true showers."""
 
@@ -30,6 +37,7 @@ class Showers(NamedTuple):
     rings: Rings
     cells: Array  # (A, E) bool
     excess: Array  # (A, E) MeV above threshold, 0 where not hit
+    listed: "Cells"  # the hit cells one by one
 
 
 def ring_list(owner: Array, ring: Array, showers: int, constants: Constants) -> Rings:
@@ -49,7 +57,7 @@ def from_hits(batch: dict[str, Array], constants: Constants, smallest: float) ->
     empty = jnp.zeros((cells_per_ring, capacity))
     excess = jnp.maximum(batch["hit.energy"] - constants.threshold, smallest)
     energies = empty.at[alpha, place].set(excess, mode="drop")
-    return Showers(batch["incident_energy"], rings, energies > 0, energies)
+    return Showers(batch["incident_energy"], rings, energies > 0, energies, Cells(place, alpha))
 
 
 def turned(showers: Showers, key: Array, constants: Constants) -> Showers:
@@ -68,7 +76,11 @@ def turned(showers: Showers, key: Array, constants: Constants) -> Showers:
     source = jnp.where(mirror[owner], (shift - index) % size, (index + shift) % size)
     source = jnp.where(index < size, source, index)
     pick = lambda values: jnp.take_along_axis(values, source, axis=0)
-    return showers._replace(cells=pick(showers.cells), excess=pick(showers.excess))
+    place, alpha = showers.listed
+    at = jnp.minimum(place, size.shape[0] - 1)
+    moved = jnp.where(mirror[owner[at]], shift[at] - alpha, alpha - shift[at]) % size[at]
+    listed = Cells(place, jnp.where(place < size.shape[0], moved, 0))
+    return Showers(showers.incident_energy, showers.rings, pick(showers.cells), pick(showers.excess), listed)
 
 
 def grid(per_ring: Array, rings: Rings, constants: Constants) -> Array:

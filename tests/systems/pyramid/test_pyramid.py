@@ -123,13 +123,16 @@ def test_levels_agree(small, batch):
     np.testing.assert_array_equal(truth.to_grid(truth.from_grid(found.counts, known), known), found.counts)
 
 
-def test_taking_shares_undoes_their_logits():
-    energy = jax.random.exponential(jax.random.key(0), (9, 200)) * jax.random.bernoulli(
-        jax.random.key(1), 0.6, (9, 200)
-    )
-    back = shares.take(shares.logits(energy), energy > 0, energy.sum(0))
-    np.testing.assert_allclose(back, energy, rtol=2e-4, atol=1e-6)
-    np.testing.assert_allclose(back.sum(0), energy.sum(0), rtol=1e-5)
+def test_a_share_drawn_from_what_is_left_leaves_the_rest():
+    raw = jax.random.normal(jax.random.key(0), (6, 500))
+    left, here = jnp.full(500, 7.0), jnp.arange(500) % 3 > 0
+    free = here & (jnp.arange(500) % 2 > 0)
+    fit = shares.Fit(-1.0, 0.5)
+    taken, rest = shares.draw(raw, jax.random.uniform(jax.random.key(1), (500,)), fit, left, here, free)
+    np.testing.assert_allclose(taken + rest, left, rtol=1e-6)
+    assert (taken[~here] == 0).all() and (rest[here & ~free] == 0).all() and (rest[free] > 0).all()
+    logit = shares.standard(fit, taken, rest, free) * fit.width + fit.mean
+    np.testing.assert_allclose(jax.nn.sigmoid(logit)[free], (taken / left)[free], rtol=1e-5)
 
 
 def test_statistics_do_not_depend_on_the_blocks(detector, events):

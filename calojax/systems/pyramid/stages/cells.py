@@ -1,4 +1,9 @@
-"""Stage 3, second half: which cells of each hit ring are hit (`nn.placement`), one network for all cells."""
+"""Stage 3, second half: which cells of each hit ring are hit (`nn.placement`), one network for all cells.
+
+A cell sees what is placed of its own ring, of the four rings that share a face with it, all around (a ring that still
+owes its hit has to know where its neighbour's is, however far), and of six more rings near the same angle. What is seen
+of a cell is how far it departs from its ring's mean: 1 - k/n where hit, -k/n where not, 0 where not yet placed.
+"""
 
 from typing import Any
 
@@ -8,25 +13,20 @@ from jax import Array
 
 from calojax.nn import dense, placement, sets
 from calojax.systems.pyramid import truth
-from calojax.systems.pyramid.coarse import NEIGHBOURS
+from calojax.systems.pyramid.coarse import FACES, NEIGHBOURS
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.stages import ringlist
 from calojax.systems.pyramid.truth import Rings
 
-REACH = 2  # cells to either side that are seen of a neighbouring ring
-
-
-def window(constants: Constants) -> int:
-    """Cells to either side that are seen of a neighbouring ring, at most what the ring has."""
-    return min(REACH, (constants.tree.ring_cells.shape[1] - 1) // 2)
+REACH = 2  # cells to either side that are seen of the rings that share no face
 
 
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     cells, hidden, near = constants.tree.ring_cells.shape[1], config.cell_hidden, len(NEIGHBOURS)
     keys = jax.random.split(key, 2)
-    states = (cells - 1) + near * _width(cells)
+    states = (cells - 1) + FACES * cells + (near - FACES) * (2 * _reach(cells) + 1)
     return {
         "context": dense.init(keys[0], 3 + constants.ring_features.shape[0] + 2 + 2 * near, hidden),
         "step": jnp.zeros((hidden, cells)),
@@ -67,8 +67,8 @@ def draw(
     return placement.draw(logit, order, counts, _real(rings, constants), uniforms).pattern
 
 
-def _width(cells):
-    return 2 * min(REACH, (cells - 1) // 2) + 1
+def _reach(cells):
+    return min(REACH, (cells - 1) // 2)
 
 
 def _real(rings, constants):
@@ -91,15 +91,16 @@ def _logit(params, incident_energy, rings, counts, around, config, constants):
     hidden = dense.apply(params["context"], _context(incident_energy, rings, around, share, config, constants))
     first, *rest = params["place"]
     bases = jnp.asarray(placement.interleaved(cells))
+    faces, others = ringlist.split(around, FACES)
 
     def logit(step, cell, states, owed, left):
-        rolled = ringlist.turned(states, bases[step])
-        own = ringlist.own_view(rolled, around.parity)[1:]
-        near = ringlist.near_view(rolled, around, window(constants), placement.EMPTY, placement.UNPLACED)
+        departure = jnp.where(states == placement.UNPLACED, 0.0, (states == placement.HIT) - share)
+        rolled = ringlist.turned(departure, bases[step])
+        near = [ringlist.near_rings(rolled, faces), ringlist.near_view(rolled, others, _reach(cells))]
         if not config.neighbours:
-            near = jnp.zeros_like(near)
+            near = [jnp.zeros_like(x) for x in near]
         counted = jnp.stack([owed / jnp.maximum(left, 1), left / cells])
-        inputs = jnp.concatenate([own, near, counted])
+        inputs = jnp.concatenate([ringlist.own_view(rolled, around.parity)[1:], *near, counted])
         seen = dense.apply(first, inputs) + params["step"][:, step][:, None] + hidden
         return dense.apply_stack(tuple(rest), jax.nn.relu(seen))[0]
 

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from calojax.nn import dense
-from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
-from calojax.systems.pyramid.stages import grid, rings
+from calojax.systems.pyramid.stages import grid
+from calojax.systems.pyramid.stages import numbers as stage_numbers
 from calojax.systems.pyramid.stages.grid import Grid
 from calojax.systems.pyramid.stages.layers import categorical
-from calojax.systems.pyramid.stages.rings import Numbers
+from calojax.systems.pyramid.stages.numbers import Numbers
 
 _NEVER = -1e9
 
@@ -27,12 +27,11 @@ def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     keys = jax.random.split(key, 2)
     radii, hidden = constants.tree.layer_rings.shape[1], config.hidden
-    context = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS)) + radii * (1 + len(grid.VECTORS))
+    context = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS))
     cells = constants.tree.ring_cells.shape[1]
-    steps = radii * (2 + len(grid.VECTORS)) + 4
     return {
         "context": dense.init(keys[0], context, hidden),
-        "share": dense.init_stack(keys[1], (steps, hidden, hidden, cells)),
+        "share": dense.init_stack(keys[1], (2 * grid.seen_from_ring(radii) + radii + 5, hidden, hidden, cells)),
     }
 
 
@@ -58,13 +57,14 @@ def _share(params, known, numbers, pattern, constants, choose):
     layers, radii = constants.tree.layer_rings.shape
     showers = known.hit.shape[0] // layers
     cells = constants.tree.ring_cells.shape[1]
-    size = jnp.where(pattern, rings.ring_sizes(constants, showers), 0)
-    order = grid.ring_order(layers, radii, showers)
+    size = jnp.where(pattern, grid.ring_sizes(constants, showers), 0)
+    order = grid.ring_order(known.parity, radii)
     prior = _prior(order[:, :layers], constants)
-    around = truth.layers_apart(layers, grid.VECTORS)
-    context = _context(params, known, numbers, pattern, constants)
+    seen = jnp.concatenate([known.context, stage_numbers.features(numbers, constants)])
+    context = dense.apply(params["context"], seen)
     first, *rest = params["share"]
     possible = jnp.arange(1, cells + 1)[:, None]
+    hit = pattern.astype(jnp.float32)
 
     def body(carry, step_order_prior):
         counts, owed, rings_left, room_left, total = carry
@@ -72,9 +72,12 @@ def _share(params, known, numbers, pattern, constants, choose):
         here = grid.at(pattern.astype(jnp.int32), cell)
         own = grid.at(size, cell)
         rings_left, room_left = rings_left - here, room_left - own
-        scaled = counts / cells
-        ratios = jnp.stack([owed, owed / jnp.maximum(rings_left + here, 1), room_left]) / cells
-        inputs = [scaled, around(scaled), grid.one_hot(cell, radii), ratios, (rings_left / radii)[None]]
+        per_ring = jnp.log1p(owed / jnp.maximum(rings_left + here, 1))
+        counted = [owed / cells, per_ring, room_left / cells, rings_left / radii, own / cells]
+        inputs = [grid.one_hot(cell, radii), jnp.stack(counted)]
+        for values in (jnp.log1p(counts) / 3.0, hit):
+            inputs.append(grid.from_ring(values, step, known.parity, radii - 1))
+            inputs.append(grid.near_ring(values, step, known.parity, layers))
         hidden = jax.nn.relu(dense.apply(first, jnp.concatenate(inputs)) + context)
         logits = dense.apply_stack(tuple(rest), hidden) + jnp.tile(base, (1, showers))
         allowed = (possible <= jnp.minimum(own, owed - rings_left)) & (possible >= owed - room_left)
@@ -98,12 +101,5 @@ def _share(params, known, numbers, pattern, constants, choose):
 def _prior(order, constants):
     """(R, A, L): log prior of the ring that each layer shares out to in each step."""
     layers = constants.tree.layer_rings.shape[0]
-    ring = constants.tree.layer_rings[jnp.arange(layers), order]  # (R, L)
-    return jnp.moveaxis(constants.hit_cells[jnp.maximum(ring, 0)], 2, 1)
-
-
-def _context(params, known, numbers, pattern, constants):
-    hit = pattern.astype(jnp.float32)
-    around = truth.layers_apart(constants.tree.layer_rings.shape[0], grid.VECTORS)
-    parts = [known.context, rings.number_features(numbers, constants), hit, around(hit)]
-    return dense.apply(params["context"], jnp.concatenate(parts))
+    ring = jnp.asarray(constants.tree.layer_rings)[jnp.arange(layers), order]  # (R, L)
+    return jnp.moveaxis(jnp.asarray(constants.hit_cells)[jnp.maximum(ring, 0)], 2, 1)

@@ -4,9 +4,9 @@
 
 Each level shares out the energy above threshold that the level above has left, child by child: a hit child takes the
 fraction v of what remains, the last hit child takes all of it. So cells that are not hit are zero, hit cells are at or
-above threshold, and the sums of layers and of the shower are exact. The logits of the fractions are the variables of
-the flows: a spline in one dimension for the total, a set coupling flow for the layers (as in stage 2), and for rings
-and cells splines that move every child once, in order, given all that is placed before (as the hits of stage 3).
+above threshold, and the sums of layers and of the shower are exact. The logits of the fractions follow mixtures of
+logistics, given all that was shared out before: layers from front to back, rings and cells in the order of their
+placement. Cells that are not hit cost nothing: the network of the last level runs once per hit cell.
 
 Sharing out what is left, by layer: the u variables of CaloFlow and CaloINN (arXiv:2106.05285, arXiv:2312.09290); only
 hit layers, down to cells, and above threshold: ours.
@@ -18,21 +18,21 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import couplings, dense, placement, sets, splines
+from calojax.nn import dense, mixtures, placement, sets
 from calojax.systems.pyramid import truth
+from calojax.systems.pyramid.coarse import FACES
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.hits import Hits
 from calojax.systems.pyramid.noise import Noise
-from calojax.systems.pyramid.stages import grid, ringlist, rings, shares
-from calojax.systems.pyramid.truth import Rings
+from calojax.systems.pyramid.stages import grid, numbers, ringlist, shares
+from calojax.systems.pyramid.truth import Cells, Rings
 
-FACES = 4  # the first of `coarse.NEIGHBOURS`, which share a face: whose energies are seen
 TINY = 1e-12
 
 
-class Normals(NamedTuple):
-    """Standard normal: total (T,), layers (1, G), rings (R, G), cells (A, E)."""
+class Uniforms(NamedTuple):
+    """total (T,), layers (G,), rings (R, G), cells (A, E)."""
 
     total: Array
     layers: Array
@@ -49,13 +49,13 @@ class Energies(NamedTuple):
     cells: Array
 
 
-def noise(of_showers: Noise, listed: Rings, constants: Constants) -> Normals:
+def noise(of_showers: Noise, listed: Rings, constants: Constants) -> Uniforms:
     """All that stage 4 takes."""
     depth, radii = constants.tree.layer_rings.shape
-    on_grid = of_showers.on_grid("energies", radii + 2, depth, normal=True)
+    on_grid = of_showers.on_grid("energies", radii + 2, depth)
     total = on_grid[-1].reshape(-1, depth)[:, 0]
-    in_cells = of_showers.by_ring("cell energies", listed, constants.tree.ring_cells.shape[1], normal=True)
-    return Normals(total, on_grid[radii : radii + 1], on_grid[:radii], in_cells)
+    in_cells = of_showers.by_ring("cell energies", listed, constants.tree.ring_cells.shape[1])
+    return Uniforms(total, on_grid[radii], on_grid[:radii], in_cells)
 
 
 def of_showers(excess: Array, rings: Rings, constants: Constants) -> Energies:
@@ -66,246 +66,333 @@ def of_showers(excess: Array, rings: Rings, constants: Constants) -> Energies:
     return Energies(total, layers, by_ring, excess)
 
 
-def layer_shape(config: Model, constants: Constants) -> couplings.Shape:
-    """The set flow on the layers' fractions."""
-    return couplings.Shape(
-        dims=1,
-        context=grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS)) + 1,
-        neighbours=len(grid.NUMBERS),
-        couplings=config.couplings,
-        hidden=config.hidden,
-        pooled=config.pooled,
-        bins=config.bins,
-        bound=config.bound,
-    )
-
-
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     keys = jax.random.split(key, 6)
     layers, radii = constants.tree.layer_rings.shape
     cells, hidden, narrow = constants.tree.ring_cells.shape[1], config.hidden, config.cell_hidden
-    outputs = 2 + splines.parameters(config.bins)
-    by_layer = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS)) + 1 + len(grid.VECTORS)
-    in_cells = 2 * (cells - 1) + 2 * FACES * _width(cells) + 2
+    outputs = mixtures.parameters(config.components)
+    by_layer = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS))
+    in_cells = 2 * (cells - 1) + 2 * FACES * _width(cells) + 2 + cells
+    of_ring = 3 + constants.ring_features.shape[0] + 2 + 2 * FACES
     return {
         "total": dense.init_stack(keys[0], (3 + 2 * layers, hidden, hidden, outputs)),
-        "layers": couplings.init(keys[1], layer_shape(config, constants)),
-        "ring_context": dense.init(keys[2], by_layer + radii * (2 + len(grid.VECTORS)), hidden),
-        "rings": dense.init_stack(keys[3], (radii * (2 + len(grid.VECTORS)) + 3, hidden, hidden, outputs)),
-        "cell_context": dense.init(keys[4], 3 + constants.ring_features.shape[0] + 2 + 2 * FACES, narrow),
-        "step": jnp.zeros((narrow, cells)),
-        "cells": dense.init_stack(keys[5], (in_cells, narrow, narrow, outputs)),
+        "layer_context": dense.init(keys[1], by_layer + 1, hidden),
+        "layers": dense.init_stack(keys[2], (len(numbers.HISTORY) + 2, hidden, hidden, outputs)),
+        "ring_context": dense.init(keys[3], by_layer + 1 + len(grid.VECTORS), hidden),
+        "rings": dense.init_stack(keys[4], (3 * grid.seen_from_ring(radii) + radii + 3, hidden, hidden, outputs)),
+        "cells": dense.init_stack(keys[5], (in_cells + of_ring, narrow, narrow, outputs)),
     }
 
 
 def log_probability(
-    params: dict[str, Any],
-    incident_energy: Array,
-    pattern: Hits,
-    energies: Energies,
-    config: Model,
-    constants: Constants,
+    params: dict[str, Any], pattern: Hits, energies: Energies, listed: Cells, constants: Constants
 ) -> dict[str, Array]:
-    """Log densities of the standardised logits: total (T,), layers (G,), rings (G,), cells (E,)."""
-    known = pattern.known
-    total = _standard_total(incident_energy, energies.total, constants)
-    raw = _total_raw(params, known, pattern.numbers, constants)
-    scores = {"total": shares.log_density(raw, total[None], config.bound)[0]}
-    scores["total"] = jnp.where(energies.total > 0, scores["total"], 0.0)
-    setting, shape = _layer_setting(incident_energy, known, pattern.numbers, total, constants, config)
-    logits = shares.logits(energies.layers.reshape(known.energy.shape[1], -1).T).T.reshape(1, -1)
-    fit = _layer_fit(incident_energy, pattern, constants)
-    standard = jnp.where(setting.real, (logits - fit[0]) / fit[1], 0.0)
-    scores["layers"] = couplings.log_density(params["layers"], standard, setting, shape)
-    by_ring = jnp.sum(energies.cells, 0)
-    of_rings = shares.scoring(energies.rings, config.bound)
-    of_cells = shares.scoring(_in_order(energies.cells, pattern, constants), config.bound)
-    scores["rings"] = _divide_layers(params, pattern, energies.layers, of_rings, constants)[1]
-    scores["cells"] = _divide_rings(params, incident_energy, pattern, by_ring, of_cells, constants)[1]
-    return scores
+    """Log densities of the standardised logits, by level, each (T,); listed: all hit cells of the pattern."""
+    showers, depth = pattern.known.energy.shape[1], constants.tree.layer_rings.shape[0]
+    by_shower = lambda score: jnp.sum(score.reshape(showers, depth), 1)
+    total = _standard_total(pattern, energies.total, constants)
+    of_total = mixtures.log_density(_total_raw(params, pattern, constants), total)
+    of_cells = _score_cells(params, pattern, energies, listed, constants)
+    owner = jnp.concatenate([pattern.rings.owner, jnp.full(1, showers)])[listed.place]
+    return {
+        "total": jnp.where(energies.total > 0, of_total, 0.0),
+        "layers": by_shower(_score_layers(params, pattern, energies, total, constants)),
+        "rings": by_shower(_divide_layers(params, pattern, energies.layers, energies.rings, constants, draw=False)[1]),
+        "cells": sets.sum_by_owner(of_cells, owner, showers),
+    }
 
 
 def draw(
-    params: dict[str, Any],
-    incident_energy: Array,
-    pattern: Hits,
-    noise: Normals,
-    config: Model,
-    constants: Constants,
-) -> Array:
-    """Energies above threshold of the hit cells, (A, E), MeV."""
-    known = pattern.known
-    raw = _total_raw(params, known, pattern.numbers, constants)
-    total = couplings.undo_by_context(raw, noise.total[None], config.bound).values[0]
-    energy = incident_energy * jnp.exp(total * constants.response.width[0] + _response(incident_energy, constants))
-    setting, shape = _layer_setting(incident_energy, known, pattern.numbers, total, constants, config)
-    standard = couplings.inverse(params["layers"], noise.layers, setting, shape).values
-    fit = _layer_fit(incident_energy, pattern, constants)
-    logits = (standard * fit[1] + fit[0]).reshape(known.energy.shape[1], -1)
-    hit = known.hit.reshape(logits.shape)
-    layers = shares.take(logits.T, hit.T, energy).T.ravel()
-    of_rings = shares.drawing(noise.rings, config.bound)
-    of_cells = shares.drawing(_in_order(noise.cells, pattern, constants), config.bound)
-    by_ring = truth.from_grid(_divide_layers(params, pattern, layers, of_rings, constants)[0], constants)
-    in_list = by_ring[jnp.minimum(pattern.rings.owner, by_ring.shape[0] - 1), pattern.rings.ring]
-    return _divide_rings(params, incident_energy, pattern, in_list, of_cells, constants)[0]
+    params: dict[str, Any], pattern: Hits, uniforms: Uniforms, per_step: int, constants: Constants
+) -> tuple[Array, Array]:
+    """Energies above threshold of the hit cells, (A, E), MeV; and whether `per_step` was too few.
+
+    per_step: rings of the list that can share out energy in one step.
+    """
+    raw = _total_raw(params, pattern, constants)
+    total = jnp.clip(mixtures.draw(raw, uniforms.total), -8.0, 8.0)
+    log_response = total * constants.response.width[0] + _response(pattern, constants)
+    energy = pattern.known.incident_energy * jnp.exp(log_response)
+    layers = _draw_layers(params, pattern, energy, total, uniforms.layers, constants)
+    by_ring = _divide_layers(params, pattern, layers, uniforms.rings, constants, draw=True)[0]
+    in_tree = truth.from_grid(by_ring, constants)
+    in_list = in_tree[jnp.minimum(pattern.rings.owner, in_tree.shape[0] - 1), pattern.rings.ring]
+    return _draw_cells(params, pattern, in_list, uniforms.cells, per_step, constants)
 
 
-# --- total and layers
+# --- total
 
 
-def _response(incident_energy, constants):
-    return truth.polynomial(constants.response, incident_energy)[0]
+def _response(pattern, constants):
+    return truth.polynomial(constants.response, pattern.known.incident_energy)[0]
 
 
-def _standard_total(incident_energy, total, constants):
-    log_ratio = jnp.log(jnp.maximum(total, TINY) / incident_energy)
-    return (log_ratio - _response(incident_energy, constants)) / constants.response.width[0]
+def _standard_total(pattern, total, constants):
+    log_ratio = jnp.log(jnp.maximum(total, TINY) / pattern.known.incident_energy)
+    return (log_ratio - _response(pattern, constants)) / constants.response.width[0]
 
 
-def _total_raw(params, known, numbers, constants):
+def _total_raw(params, pattern, constants):
     layers = constants.tree.layer_rings.shape[0]
     by_layer = lambda x: x.reshape(-1, layers).T
-    parts = [known.energy, by_layer(jnp.log1p(numbers.cells) / 4.0), by_layer(numbers.rings) / layers]
-    return dense.apply_stack(params["total"], jnp.concatenate(parts))[:, None]
+    found = pattern.numbers
+    parts = [pattern.known.energy, by_layer(jnp.log1p(found.cells) / 4.0), by_layer(found.rings) / layers]
+    return dense.apply_stack(params["total"], jnp.concatenate(parts))
 
 
-def _layer_setting(incident_energy, known, numbers, total, constants, config):
-    layers = constants.tree.layer_rings.shape[0]
-    hit = known.hit.reshape(-1, layers)
-    behind = jnp.cumsum(hit[:, ::-1], 1)[:, ::-1] - hit
-    real = (hit & (behind > 0)).ravel()
-    own_total = truth.on_grid(total[None], layers)
-    context = jnp.concatenate([known.context, rings.number_features(numbers, constants), own_total])
-    neighbours = truth.layers_apart(layers, grid.NUMBERS)
-    setting = couplings.Setting(context, real, known.parity, known.owner, hit.shape[0], neighbours)
-    return setting, layer_shape(config, constants)
+# --- layers
 
 
-def _layer_fit(incident_energy, pattern, constants):
+def _layer_context(params, pattern, total, constants):
+    depth = constants.tree.layer_rings.shape[0]
+    own_total = truth.on_grid(total[None], depth)
+    seen = [pattern.known.context, numbers.features(pattern.numbers, constants), own_total]
+    return dense.apply(params["layer_context"], jnp.concatenate(seen))
+
+
+def _layer_fit(pattern, constants):
     """Mean and width (G,) of the logits of the layers' shares: those of their hits, and a polynomial in ln E."""
-    mean = truth.polynomial(constants.layer_share, incident_energy).T.ravel()
-    of_hits = shares.logits(pattern.numbers.cells.reshape(incident_energy.shape[0], -1).T.astype(jnp.float32))
-    return mean + of_hits.T.ravel(), jnp.tile(constants.layer_share.width, incident_energy.shape[0])
+    energy = pattern.known.incident_energy
+    mean = truth.polynomial(constants.layer_share, energy).T.ravel()
+    of_hits = shares.logits(pattern.numbers.cells.reshape(energy.shape[0], -1).T.astype(jnp.float32))
+    return shares.Fit(mean + of_hits.T.ravel(), jnp.tile(constants.layer_share.width, energy.shape[0]))
+
+
+def _layer_raw(params, context, history, left, hits_left, energy_per_hit):
+    """What a layer sees: how those before it departed, and the energy per hit that is left against the shower's."""
+    ratio = jnp.log(left + TINY) - jnp.log(jnp.maximum(hits_left, 1) * energy_per_hit + TINY)
+    inputs = jnp.concatenate([history / 2.0, jnp.clip(ratio, -5.0, 5.0)[None], jnp.log1p(hits_left)[None] / 4.0])
+    first, *rest = params["layers"]
+    return dense.apply_stack(tuple(rest), jax.nn.relu(dense.apply(first, inputs) + context))
+
+
+def _score_layers(params, pattern, energies, total, constants):
+    depth = constants.tree.layer_rings.shape[0]
+    by_layer = lambda x: x.reshape(-1, depth).T
+    energy, hits = by_layer(energies.layers), by_layer(pattern.numbers.cells)
+    rest, hits_rest = shares.left_behind(energy), shares.left_behind(hits)
+    on_grid = lambda x: x.T.ravel()
+    free = on_grid((hits > 0) & (hits_rest > 0))
+    fit = _layer_fit(pattern, constants)
+    departed = jnp.clip(shares.standard(fit, energies.layers, on_grid(rest), free), -8.0, 8.0)
+    history = truth.layers_apart(depth, numbers.HISTORY)(departed[None])
+    per_hit = truth.on_grid((energies.total / jnp.maximum(jnp.sum(hits, 0), 1))[None], depth)[0]
+    context = _layer_context(params, pattern, total, constants)
+    raw = _layer_raw(params, context, history, on_grid(energy + rest), on_grid(hits + hits_rest), per_hit)
+    return shares.log_density(raw, fit, energies.layers, on_grid(rest), free)
+
+
+def _draw_layers(params, pattern, energy, total, uniforms, constants):
+    """(G,)"""
+    depth = constants.tree.layer_rings.shape[0]
+    by_layer = lambda x: jnp.moveaxis(x.reshape(*x.shape[:-1], -1, depth), -1, 0)
+    hits = by_layer(pattern.numbers.cells)
+    hits_rest = shares.left_behind(hits)
+    per_hit = energy / jnp.maximum(jnp.sum(hits, 0), 1)
+    fits = shares.Fit(*(by_layer(x) for x in _layer_fit(pattern, constants)))
+    context = by_layer(_layer_context(params, pattern, total, constants))
+
+    def body(carry, layer):
+        left, history = carry
+        hits, hits_rest, fit, context, uniform = layer
+        here, free = hits > 0, (hits > 0) & (hits_rest > 0)
+        raw = _layer_raw(params, context, history, left, hits + hits_rest, per_hit)
+        taken, rest = shares.draw(raw, uniform, fit, left, here, free)
+        departed = jnp.clip(shares.standard(fit, taken, rest, free & (taken > 0) & (rest > 0)), -8.0, 8.0)
+        return (rest, jnp.concatenate([departed[None], history[:-1]])), taken
+
+    start = (energy, jnp.zeros((len(numbers.HISTORY), energy.shape[0])))
+    _, taken = jax.lax.scan(body, start, (hits, hits_rest, fits, context, by_layer(uniforms)))
+    return taken.T.ravel()
 
 
 # --- rings of a layer
 
 
-def _divide_layers(params, pattern, layers, splitter, constants):
-    """Energies of the rings (R, G) and their log density (G,)."""
+def _divide_layers(params, pattern, layers, given, constants, *, draw):
+    """Energies of the rings (R, G) and their log density (G,); given (R, G): uniform numbers to draw them, or they."""
     depth, radii = constants.tree.layer_rings.shape
     n = constants.tree.ring_cells.shape[1]
-    around = truth.layers_apart(depth, grid.VECTORS)
-    hit = pattern.counts > 0
+    order = grid.ring_order(pattern.known.parity, radii)
+    hit, counts = pattern.counts > 0, pattern.counts
     per_cell = layers / jnp.maximum(pattern.numbers.cells, 1)
     context = _ring_context(params, pattern, per_cell, constants)
     mean, width = _ring_fit(pattern, constants)
     first, *rest = params["rings"]
+    static = (counts / n, hit.astype(jnp.float32))
+    ordered = jnp.take_along_axis(given, order, axis=0)
+    behind = shares.left_behind(ordered)
 
-    def body(carry, step):
-        scaled, left, cells_left, total = carry
-        here, cells = hit[step], pattern.counts[step]
+    def body(carry, step_ring_given):
+        scaled, energies, left, cells_left, total = carry
+        step, ring, mine, mine_rest = step_ring_given
+        here, cells = grid.at(hit.astype(jnp.int32), ring) > 0, grid.at(counts, ring)
         free = here & (cells_left > cells)
-        remaining = jnp.stack([jnp.log(left + TINY) - jnp.log(layers + TINY), cells_left / n, cells / n])
-        remaining = jnp.where(here, remaining, 0.0)
-        at_step = jnp.broadcast_to((jnp.arange(radii) == step)[:, None], hit.shape).astype(jnp.float32)
-        inputs = jnp.concatenate([scaled, around(scaled), at_step, remaining])
-        raw = dense.apply_stack(tuple(rest), jax.nn.relu(dense.apply(first, inputs) + context))
-        split = splitter(step, raw, (mean[step], width[step]), left, here, free)
-        ratio = jnp.log(split.taken / jnp.maximum(cells, 1) + TINY) - jnp.log(per_cell + TINY)
-        scaled = scaled.at[step].set(jnp.where(here, ratio / 3.0, 0.0))
-        return (scaled, split.rest, cells_left - cells, total + split.score), split.taken
+        ratio = jnp.log(left + TINY) - jnp.log(per_cell * jnp.maximum(cells_left, 1) + TINY)
+        counted = jnp.stack([jnp.where(here, jnp.clip(ratio, -5.0, 5.0), 0.0), cells_left / n, cells / n])
+        inputs = [grid.one_hot(ring, radii), counted]
+        for values in (scaled, *static):
+            inputs.append(grid.from_ring(values, step, pattern.known.parity, radii - 1))
+            inputs.append(grid.near_ring(values, step, pattern.known.parity, depth))
+        raw = dense.apply_stack(tuple(rest), jax.nn.relu(dense.apply(first, jnp.concatenate(inputs)) + context))
+        own = shares.Fit(grid.at(mean, ring) + _log_odds(cells, cells_left), grid.at(width, ring))
+        if draw:
+            taken, left = shares.draw(raw, mine, own, left, here, free)
+        else:
+            taken, left = mine, mine_rest
+            total += shares.log_density(raw, own, taken, left, free & (left > 0))
+        at = jnp.arange(radii)[:, None] == ring
+        departed = jnp.log(taken / jnp.maximum(cells, 1) + TINY) - jnp.log(per_cell + TINY)
+        scaled = jnp.where(at & here, jnp.clip(departed, -9.0, 9.0) / 3.0, scaled)
+        energies = jnp.where(at, taken, energies)
+        return (scaled, energies, left, cells_left - cells, total), None
 
-    start = (jnp.zeros(hit.shape), layers, pattern.numbers.cells, jnp.zeros(layers.shape))
-    (_, _, _, total), taken = jax.lax.scan(jax.checkpoint(body), start, jnp.arange(radii))
-    return taken, total
+    zeros = jnp.zeros(hit.shape)
+    start = (zeros, zeros, layers, pattern.numbers.cells, jnp.zeros(layers.shape))
+    (_, energies, _, _, total), _ = jax.lax.scan(
+        jax.checkpoint(body), start, (jnp.arange(radii), order, ordered, behind)
+    )
+    return energies, total
+
+
+def _log_odds(cells, cells_left):
+    """Logit of the share of the hit cells."""
+    return jnp.log(jnp.maximum(cells, 1)) - jnp.log(jnp.maximum(cells_left - cells, 1))
 
 
 def _ring_context(params, pattern, per_cell, constants):
     known = pattern.known
-    depth = constants.tree.layer_rings.shape[0]
-    around = truth.layers_apart(depth, grid.VECTORS)
-    numbers = rings.number_features(pattern.numbers, constants)
+    around = truth.layers_apart(constants.tree.layer_rings.shape[0], grid.VECTORS)
     own = jnp.where(known.hit, jnp.log(per_cell + TINY), 0.0)[None] / 3.0
-    share = pattern.counts / constants.tree.ring_cells.shape[1]
-    hit = (pattern.counts > 0).astype(jnp.float32)
-    parts = [known.context, numbers, own, around(own), share, around(share), hit]
+    parts = [known.context, numbers.features(pattern.numbers, constants), own, around(own)]
     return dense.apply(params["ring_context"], jnp.concatenate(parts))
 
 
 def _ring_fit(pattern, constants):
-    """Mean and width (R, G) of the logits of the rings' shares: those of their hits, and a polynomial in ln E."""
-    known = pattern.known
-    showers = known.energy.shape[1]
-    low, high = constants.log_energy
-    energy = jnp.exp((known.energy[0] * jnp.maximum(high - low, 1e-3) + low + high) / 2)
+    """Mean, but for the share of the hits, and width (R, G) of the logits of the rings' shares."""
+    energy = pattern.known.incident_energy
     mean = truth.to_grid(truth.polynomial(constants.ring_share, energy).T, constants)
-    width = truth.to_grid(jnp.tile(constants.ring_share.width, (showers, 1)), constants)
-    return mean + shares.logits(pattern.counts.astype(jnp.float32)), jnp.maximum(width, 1e-2)
+    width = truth.to_grid(jnp.tile(constants.ring_share.width, (energy.shape[0], 1)), constants)
+    return mean, jnp.maximum(width, 1e-2)
 
 
 # --- cells of a ring
+
+
+class _Views(NamedTuple):
+    """Where the neighbours of the rings of the list are, and when their cells get their energy."""
+
+    near: Array  # (FACES, E) place, as in `ringlist.Surroundings`
+    parity: Array  # (E,) bool
+    order: Array  # (A, E) cell of each ring in each step
+    rank: Array  # (A, E) step of each cell that is hit, A for those that are not
 
 
 def _width(cells):
     return 2 * min(1, (cells - 1) // 2) + 1
 
 
-def _in_order(values, pattern, constants):
-    """values (A, E) by cell -> by step of each ring."""
-    around = ringlist.surroundings(pattern.rings, constants)
-    return jnp.take_along_axis(values, ringlist.order(values.shape[0], around.parity), axis=0)
-
-
-def _divide_rings(params, incident_energy, pattern, by_ring, splitter, constants):
-    """Energies of the cells (A, E) and their log density (E,)."""
+def _views(pattern, constants):
     n = constants.tree.ring_cells.shape[1]
-    around = ringlist.surroundings(pattern.rings, constants)
-    around = around._replace(near=around.near[:FACES])
-    order, bases = ringlist.order(n, around.parity), jnp.asarray(placement.interleaved(n))
+    around, _ = ringlist.split(ringlist.surroundings(pattern.rings, constants), FACES)
+    even = jnp.argsort(jnp.asarray(placement.interleaved(n)))[:, None]
+    rank = jnp.where(around.parity, jnp.roll(even, 1, axis=0), even)
+    rank = jnp.where(pattern.cells, rank, n)
+    return _Views(around.near, around.parity, ringlist.order(n, around.parity), rank)
+
+
+def _score_cells(params, pattern, energies, listed, constants):
+    """(C,): every hit cell with all that was shared out before it."""
+    views = _views(pattern, constants)
+    per_cell, of_ring = _of_ring(pattern, jnp.sum(energies.cells, 0), views, constants)
+    ordered = jnp.take_along_axis(energies.cells, views.order, axis=0)
+    behind = shares.left_behind(ordered)
+    hits_left = jnp.cumsum((ordered > 0)[::-1], 0)[::-1]
+    place, real = jnp.minimum(listed.place, per_cell.shape[0] - 1), listed.place < per_cell.shape[0]
+    rank = views.rank[listed.alpha, place]
+    taken, rest, left_hits = (x[rank, place] for x in (ordered, behind, hits_left))
+    free = real & (left_hits > 1)
+    scaled = _departure(energies.cells, per_cell, pattern.cells)
+    seen = _seen(scaled, place, listed.alpha, rank, views)
+    raw = _cell_raw(params, seen, taken + rest, left_hits, per_cell[place], of_ring[:, place], rank, len(views.rank))
+    return shares.log_density(raw, _cell_fit(left_hits), taken, rest, free)
+
+
+def _draw_cells(params, pattern, by_ring, uniforms, per_step, constants):
+    views = _views(pattern, constants)
+    n, rings = pattern.cells.shape
+    per_cell, of_ring = _of_ring(pattern, by_ring, views, constants)
+    counts = jnp.sum(pattern.cells, 0, dtype=jnp.int32)
+
+    def body(carry, step_and_cell):
+        energy, scaled, left, hits_left, overflow = carry
+        step, cell = step_and_cell
+        at = jnp.arange(n)[:, None] == cell
+        here = jnp.any(at & pattern.cells, 0)
+        free = here & (hits_left > 1)
+        place = jnp.nonzero(free, size=per_step, fill_value=rings)[0]
+        inside = jnp.minimum(place, rings - 1)
+        rank = jnp.full(per_step, step)
+        seen = _seen(scaled, inside, cell[inside], rank, views)
+        hits = hits_left[inside]
+        raw = _cell_raw(params, seen, left[inside], hits, per_cell[inside], of_ring[:, inside], rank, n)
+        uniform = uniforms[cell[inside], inside]
+        some = jnp.ones(per_step, bool)
+        drawn = shares.draw(raw, uniform, _cell_fit(hits), left[inside], some, some)
+        shared = [jnp.zeros(rings).at[place].set(x, mode="drop") for x in drawn]
+        taken = jnp.where(free, shared[0], jnp.where(here, left, 0.0))
+        left = jnp.where(free, shared[1], jnp.where(here, 0.0, left))
+        energy = jnp.where(at & here, taken, energy)
+        scaled = jnp.where(at & here, _departure(taken, per_cell, here), scaled)
+        overflow |= jnp.sum(free) > per_step
+        return (energy, scaled, left, hits_left - here, overflow), None
+
+    zeros = jnp.zeros((n, rings))
+    start = (zeros, zeros, by_ring, counts, jnp.asarray(False))
+    (energy, *_, overflow), _ = jax.lax.scan(body, start, (jnp.arange(n), views.order))
+    return energy, overflow
+
+
+def _departure(energy, per_cell, hit):
+    """How far cells are from the mean of their ring, 0 where not hit or not yet known."""
+    departed = jnp.log(energy + TINY) - jnp.log(per_cell + TINY)
+    return jnp.where(hit, jnp.clip(departed, -8.0, 8.0) / 2.0, 0.0)
+
+
+def _of_ring(pattern, by_ring, views, constants):
+    """Mean energy of a hit cell in each ring, (E,), and what a ring's cells know of it and its neighbours, (F, E)."""
+    listed = pattern.rings
     counts = jnp.sum(pattern.cells, 0, dtype=jnp.int32)
     per_cell = by_ring / jnp.maximum(counts, 1)
-    context = _cell_context(params, incident_energy, pattern.rings, counts, per_cell, around, constants)
-    first, *rest = params["cells"]
-    reach = (_width(n) - 1) // 2
-    hits = pattern.cells.astype(jnp.float32)
-
-    def body(carry, step):
-        energy, scaled, left, cells_left, total = carry
-        cell = order[step]
-        here = grid.at(hits, cell) > 0
-        free = here & (cells_left > 1)
-        rolled, rolled_hits = ringlist.turned(scaled, bases[step]), ringlist.turned(hits, bases[step])
-        ratio = jnp.log(left + TINY) - jnp.log(per_cell * jnp.maximum(cells_left, 1) + TINY)
-        inputs = [
-            ringlist.own_view(rolled, around.parity)[1:],
-            ringlist.own_view(rolled_hits, around.parity)[1:],
-            ringlist.near_view(rolled, around, reach, 0.0, 0.0),
-            ringlist.near_view(rolled_hits, around, reach, 0.0, 0.0),
-            jnp.where(free, ratio, 0.0)[None],
-            (cells_left / n)[None],
-        ]
-        seen = dense.apply(first, jnp.concatenate(inputs)) + params["step"][:, step][:, None] + context
-        raw = dense.apply_stack(tuple(rest), jax.nn.relu(seen))
-        fit = (-jnp.log(jnp.maximum(cells_left - 1.0, 1.0)), 1.0)
-        split = splitter(step, raw, fit, left, here, free)
-        here_at = (jnp.arange(n)[:, None] == cell) & here
-        energy = jnp.where(here_at, split.taken, energy)
-        log_ratio = jnp.log(split.taken + TINY) - jnp.log(per_cell + TINY)
-        scaled = jnp.where(here_at, log_ratio / 2.0, scaled)
-        return (energy, scaled, split.rest, cells_left - here, total + split.score), None
-
-    start = (jnp.zeros(hits.shape), jnp.zeros(hits.shape), by_ring, counts, jnp.zeros(by_ring.shape))
-    (energy, _, _, _, total), _ = jax.lax.scan(jax.checkpoint(body), start, jnp.arange(n))
-    return energy, total
-
-
-def _cell_context(params, incident_energy, listed, counts, per_cell, around, constants):
-    energy = sets.of_owner(truth.energy_features(incident_energy, constants), listed.owner)
+    energy = sets.of_owner(pattern.known.energy, listed.owner)
     share = (counts / constants.ring_size[listed.ring])[None]
     own = jnp.where(listed.real, jnp.log(per_cell + TINY), 0.0)[None] / 3.0
+    around = ringlist.Surroundings(views.parity, views.near)
     near = [ringlist.near_numbers(x, around) for x in (own, share)]
-    parts = [energy, constants.ring_features[:, listed.ring], share, own, *near]
-    return dense.apply(params["cell_context"], jnp.concatenate(parts))
+    return per_cell, jnp.concatenate([energy, constants.ring_features[:, listed.ring], share, own, *near])
+
+
+def _seen(scaled, place, alpha, rank, views):
+    """What cells (C,) see: departures of those with energy and hits, in the own ring and beside it; (F, C)."""
+    n, rings = scaled.shape
+    own = (alpha + jnp.arange(1, n)[:, None]) % n
+    edge = (_width(n) - 1) // 2
+    beside = (alpha + jnp.arange(-edge, edge + 1)[:, None]) % n
+    near = views.near[:, place][:, None]  # (FACES, 1, C)
+    index = [own * (rings + 2) + place, (beside * (rings + 2) + near).reshape(-1, place.shape[0])]
+    index = jnp.concatenate(index)
+    padded = lambda x, empty: jnp.pad(x, ((0, 0), (0, 2)), constant_values=empty).ravel()
+    ranks = padded(views.rank, n)[index]
+    departed = jnp.where(ranks < rank, padded(scaled, 0.0)[index], 0.0)
+    return jnp.concatenate([departed, (ranks < n).astype(jnp.float32)])
+
+
+def _cell_raw(params, seen, left, hits_left, per_cell, of_ring, rank, n):
+    ratio = jnp.log(left + TINY) - jnp.log(per_cell * jnp.maximum(hits_left, 1) + TINY)
+    counted = jnp.stack([jnp.clip(ratio, -8.0, 8.0), hits_left / n])
+    return dense.apply_stack(params["cells"], jnp.concatenate([seen, counted, grid.one_hot(rank, n), of_ring]))
+
+
+def _cell_fit(hits_left):
+    return shares.Fit(-jnp.log(jnp.maximum(hits_left - 1.0, 1.0)), 1.0)

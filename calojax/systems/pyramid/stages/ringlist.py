@@ -32,6 +32,11 @@ def surroundings(rings: Rings, constants: Constants, shift_showers: int = 0) -> 
     return Surroundings(parity, place)
 
 
+def split(around: Surroundings, n: int) -> tuple[Surroundings, Surroundings]:
+    """The first n neighbours, and the others."""
+    return around._replace(near=around.near[:n]), around._replace(near=around.near[n:])
+
+
 def order(cells: int, parity: Array) -> Array:
     """(A, E) the cell of each ring in each step."""
     return (jnp.asarray(placement.interleaved(cells))[:, None] + parity) % cells
@@ -47,15 +52,19 @@ def own_view(rolled: Array, parity: Array) -> Array:
     return jnp.where(parity, jnp.roll(rolled, -1, axis=0), rolled)
 
 
-def near_view(rolled: Array, around: Surroundings, reach: int, absent: float, outside: float) -> Array:
-    """The 2 reach + 1 cells of each neighbour around the same angle: rolled (A, E) -> (M (2 reach + 1), E).
+def near_view(rolled: Array, around: Surroundings, reach: int) -> Array:
+    """The 2 reach + 1 cells of each neighbour around the same angle, 0 where it is not hit: (M (2 reach + 1), E)."""
+    return _near(jnp.roll(rolled, reach, axis=0)[: 2 * reach + 2], around)
 
-    absent, outside: what a neighbour that is not hit, or not in the detector, shows.
-    """
-    window = jnp.roll(rolled, reach, axis=0)[: 2 * reach + 2]
-    rows = window.shape[0]
-    edge = jnp.concatenate([jnp.full((rows, 1), absent), jnp.full((rows, 1), outside)], 1)
-    seen = jnp.concatenate([window, edge.astype(window.dtype)], 1)[:, around.near]  # (rows, M, E)
+
+def near_rings(rolled: Array, around: Surroundings) -> Array:
+    """All cells of each neighbour, the one at the same angle first, 0 where it is not hit: (M A, E)."""
+    return _near(jnp.concatenate([rolled, rolled[:1]]), around)
+
+
+def _near(window, around):
+    edge = jnp.zeros((window.shape[0], 2), window.dtype)
+    seen = jnp.concatenate([window, edge], 1)[:, around.near]  # (rows, M, E)
     seen = jnp.where(around.parity, seen[1:], seen[:-1])
     return seen.reshape(-1, seen.shape[2])
 
