@@ -1,15 +1,18 @@
 """Milliseconds per complete shower on one CPU thread, beside the matrix products that the same core gives.
 
-    python -m benchmarks [RUN] [--out FILE]
+    python -m benchmarks [RUN] [--repeats N] [--out FILE]
 
 Without RUN: a fresh model of experiments/pyramid/egs_ds2.toml on the statistics of the sample; time does not depend on
 the values of the weights, but it does on the number of hits, so a trained run is the better object.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
+import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,71 +23,123 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from calojax import __version__, cache, data, training, verbs
+from calojax import __version__, data, generation, geometry, training, verbs
 from calojax.systems.pyramid import system
 
 REPEATS = 30
+TO_FILE = (100, 300)  # batch, and showers of a request that is written
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "pyramid" / "egs_ds2.toml"
 
 
-def timed(call) -> tuple[float, list[float]]:
-    """Seconds of the first call (compilation) and of each of the next."""
+def timed(call, repeats: int) -> list[float]:
+    """Seconds of each call, after one that is not counted."""
     seconds = []
-    for _ in range(REPEATS + 1):
+    for _ in range(repeats + 1):
         began = time.perf_counter()
         jax.block_until_ready(call())
         seconds.append(time.perf_counter() - began)
-    return seconds[0], seconds[1:]
+    return seconds[1:]
 
 
 def ceiling() -> float:
     """GFLOP/s of a float32 product of 64 x 64 and 64 x 2048, the shapes that the pyramid multiplies."""
     a, b = jnp.ones((64, 64)), jnp.ones((64, 2048))
     product = jax.jit(lambda a, b: a @ b)
-    return 2 * 64 * 64 * 2048 / min(timed(lambda: product(a, b))[1]) / 1e9
+    return 2 * 64 * 64 * 2048 / min(timed(lambda: product(a, b), REPEATS)) / 1e9
 
 
 def subject(run: str | None):
-    """(config, model): of a run, or a fresh one."""
+    """(config, model, manifest): of a run, or a fresh one."""
     if run is not None:
         loaded = training.load(run)
-        return loaded.config, loaded.model
+        return loaded.config, loaded.model, loaded.manifest
     with tempfile.TemporaryDirectory() as folder:
         manifest = verbs.prepare("pyramid", data.sample("pyramid"), Path(folder) / "shards")
         config = verbs.experiment(EXPERIMENT).config
-        return config, jax.jit(lambda key: system.init(key, config, manifest))(jax.random.key(0))
+        return config, jax.jit(lambda key: system.init(key, config, manifest))(jax.random.key(0)), manifest
 
 
-def sampling(config, model, batch: int) -> dict[str, float]:
-    """From energies (log-uniform, 1 to 100 GeV) to sparse showers of one tile."""
-    energy = jnp.asarray(np.exp(np.random.default_rng(0).uniform(np.log(1e3), np.log(1e5), batch)), jnp.float32)
-    if batch == 1:
-        energy = jnp.asarray([1e4], jnp.float32)
-    config = verbs.configuration.build(
-        type(config), verbs.configuration.to_table(config) | {"generation": {"tile": batch, "window": batch}}
-    )
-    level = system.expected_capacity(config, model.constants, {"incident_energy": np.asarray(energy)})
-    capacity = system.capacities(config, model.constants)[level]
+def energies(n: int) -> np.ndarray:
+    """Log-uniform, 1 to 100 GeV; a single one is 10 GeV."""
+    drawn = np.exp(np.random.default_rng(0).uniform(np.log(1e3), np.log(1e5), n)) if n > 1 else np.array([1e4])
+    return drawn.astype(np.float32)
+
+
+def tiled(config, batch: int):
+    """The configuration with tiles of `batch` showers, in the order of the request."""
+    table = verbs.configuration.to_table(config)
+    table["generation"] |= {"tile": batch, "window": batch}
+    return verbs.configuration.build(type(config), table)
+
+
+def per_shower(seconds: list[float], n: int) -> dict[str, float]:
+    times = 1e3 * np.asarray(seconds) / n
+    return {"ms_per_shower_median": float(np.median(times)), "ms_per_shower_least": float(times.min())}
+
+
+def sampling(config, model, batch: int, repeats: int) -> dict:
+    """From energies to sparse showers of one tile, by the jitted function alone; seconds to compile each capacity."""
+    config, energy = tiled(config, batch), energies(batch)
+    capacities = system.capacities(config, model.constants)
+    wanted = capacities[system.expected_capacity(config, model.constants, {"incident_energy": energy})]
     keys = jax.random.split(jax.random.key(1, impl="threefry2x32"), batch)
-    draw = jax.jit(lambda m, e, k: system.generate(m, {"incident_energy": e}, k, config, capacity))
-    compilation, seconds = timed(lambda: draw(model, energy, keys))
-    per_shower = 1e3 * np.asarray(seconds) / batch
+    compiling, programs = [], {}
+    for capacity in capacities:
+        tile = jax.jit(lambda m, e, k, c=capacity: system.generate(m, {"incident_energy": e}, k, config, c))
+        began = time.perf_counter()
+        lowered = tile.lower(model, energy, keys)
+        traced = time.perf_counter()
+        programs[capacity] = lowered.compile()
+        seconds = {"trace_s": traced - began, "compile_s": time.perf_counter() - traced}
+        compiling.append({"capacity": capacity} | seconds)
+    draw = programs[wanted]
     return {
         "batch": batch,
-        "ms_per_shower_median": float(np.median(per_shower)),
-        "ms_per_shower_least": float(per_shower.min()),
-        "first_call_s": compilation,
+        **per_shower(timed(lambda: draw(model, energy, keys), repeats), batch),
+        "capacity": wanted,
         "hits_per_shower": float(draw(model, energy, keys).count.mean()),
+        "compiling": compiling,
     }
+
+
+def to_file(config, model, manifest, repeats: int) -> dict:
+    """From energies to voxels in an HDF5 file, through the engine; one more thread packs and writes."""
+    batch, n = TO_FILE
+    config, conditions, number = tiled(config, batch), {"incident_energy": energies(n)}, itertools.count()
+    cylinder, level = geometry.from_json(manifest.geometry), config.generation.compression
+
+    def request():
+        path = Path(folder) / f"{next(number)}.hdf5"
+        generation.run(
+            system,
+            model,
+            config,
+            conditions,
+            seed=1,
+            sink=generation.Files(path, cylinder, {}, compression=level),
+            devices=jax.local_devices()[:1],
+            progress=False,
+        )
+        path.unlink()
+
+    with tempfile.TemporaryDirectory() as folder:
+        times = per_shower(timed(request, repeats), n)
+    return {"batch": batch, "showers": n, "gzip_level": level} | times
+
+
+def peak_resident_mib() -> float:
+    """Largest memory that this process, with all that it compiled, has held at once."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("run", nargs="?", help="a trained run; default: a fresh model")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help=f"of every time; default {REPEATS}")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     args = parser.parse_args()
-    cache.keep_compiled()
-    config, model = subject(args.run)
+    jax.config.update("jax_enable_compilation_cache", False)  # compiling is timed as well
+    config, model, manifest = subject(args.run)
     result = {
         "calojax": __version__,
         "jax": jax.__version__,
@@ -92,9 +147,12 @@ def main() -> None:
         "threads": 1,
         "precision": "float32",
         "subject": args.run or "fresh model of egs_ds2.toml",
+        "repeats": args.repeats,
         "ceiling_gflops_before": ceiling(),
-        "sampling": [sampling(config, model, batch) for batch in (1, 100)],
+        "sampling": [sampling(config, model, batch, args.repeats) for batch in (1, 100)],
+        "to_file": to_file(config, model, manifest, args.repeats),
         "ceiling_gflops_after": ceiling(),
+        "peak_resident_mib": peak_resident_mib(),
     }
     text = json.dumps(result, indent=1)
     print(text)
