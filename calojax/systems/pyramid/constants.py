@@ -57,6 +57,7 @@ class Constants(NamedTuple):
     layer_share: Polynomials  # (L) logit of a layer's share of the energy that is left, less that of its hits
     ring_share: Polynomials  # (N) the same of a ring in its layer
     sizes: Polynomials  # (2) numbers of hit rings and hit cells of a shower
+    typical: Numbers  # (2,) mean numbers of hit rings and hit cells of a training shower
     cells_per_ring: Numbers  # scalar: largest mean number of hit cells in a hit ring, over showers
 
 
@@ -81,6 +82,7 @@ def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray
         layers_of=of["layers"],
         rings_of=of["rings"],
         cells_of=of["cells"],
+        typical=np.maximum(statistics["size_moments"][:, 0], 1.0),
         cells_per_ring=statistics["cells_per_ring"][0],
         log_hits=fit("log_hits"),
         hit_share=fit("hit_share"),

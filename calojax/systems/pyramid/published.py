@@ -68,7 +68,7 @@ def log_probability(
 ) -> dict[str, Array]:
     """Lower bound on the log probability of each stage's outcome given the stages above, each (T,), in nats."""
     n, depth = incident_energy.shape[0], constants.tree.layer_rings.shape[0]
-    settings = _settings(incident_energy, hits, constants, shift_showers)
+    settings = _settings(incident_energy, hits, constants, shift_showers, config.neighbours)
     patterns = {
         "layers": hits.known.hit.reshape(n, depth).T,
         "rings": hits.counts > 0,
@@ -104,7 +104,7 @@ def draw(
     found = sets.compact(truth.from_grid(rings, constants), capacity)
     listed = truth.ring_list(found.owner, found.position, n, constants)
     z = noise.by_ring("cells", listed, 1 + constants.tree.ring_cells.shape[1], normal=True)
-    setting = _of_rings(incident_energy, listed, constants, 0)
+    setting = _of_rings(incident_energy, listed, constants, 0, config.neighbours)
     cells = _quantised(params["cells"], z, listed.ring, constants.cells_of, setting, flows["cells"]) & listed.real
     return levels.of_cells(incident_energy, listed, cells, constants, found.overflow)
 
@@ -153,11 +153,11 @@ def _position(name, hits, constants):
     return jnp.arange(n * depth) % depth if name == "rings" else hits.rings.ring
 
 
-def _settings(incident_energy, hits, constants, shift_showers):
+def _settings(incident_energy, hits, constants, shift_showers, neighbours):
     return {
         "layers": _of_shower(incident_energy, constants),
         "rings": _of_layers(hits.known, constants),
-        "cells": _of_rings(incident_energy, hits.rings, constants, shift_showers),
+        "cells": _of_rings(incident_energy, hits.rings, constants, shift_showers, neighbours),
     }
 
 
@@ -173,11 +173,12 @@ def _of_layers(known, constants):
     return couplings.Setting(known.context, known.hit, known.parity, known.owner, showers, apart)
 
 
-def _of_rings(incident_energy, rings: Rings, constants, shift_showers):
+def _of_rings(incident_energy, rings: Rings, constants, shift_showers, neighbours):
     around = ringlist.surroundings(rings, constants, shift_showers)
     energy = sets.of_owner(truth.energy_features(incident_energy, constants), rings.owner)
     near_hit = (around.near < rings.owner.shape[0]).astype(jnp.float32)
+    near_hit = near_hit if neighbours else jnp.zeros_like(near_hit)
     context = jnp.concatenate([energy, constants.ring_features[:, rings.ring], near_hit])
     near = lambda x: ringlist.near_numbers(x, around)
-    parity = around.parity.astype(jnp.int32)
+    parity = (constants.tree.ring_layer + constants.tree.ring_radius)[rings.ring] % 2
     return couplings.Setting(context, rings.real, parity, rings.owner, incident_energy.shape[0], near)

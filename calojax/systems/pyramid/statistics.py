@@ -11,6 +11,7 @@ from calojax.geometry import Cylinder
 from calojax.systems.pyramid.coarse import swapped, tree
 
 SMALLEST_EXCESS = 1e-6  # MeV; energies above threshold are kept at or above it, so that their logarithm exists
+_PRIOR = 10.0  # times that each quantity is seen more
 DEGREE = 3  # polynomials in ln E, degree + 1 coefficients
 
 
@@ -48,10 +49,15 @@ class Fit:
         np.add.at(self.count, quantity, 1)
 
     def solve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (quantities, degree + 1) and residual standard deviations; rare quantities lean on the pool."""
-        pool = np.linalg.solve(self.squares.sum(0) + 1e-3 * np.eye(DEGREE + 1), self.products.sum(0))
-        ridge = 10.0 * np.eye(DEGREE + 1)
-        coefficients = np.linalg.solve(self.squares + ridge, (self.products + 10.0 * pool)[..., None])[..., 0]
+        """Coefficients (quantities, degree + 1) and residual standard deviations.
+
+        Every quantity as if it had been seen a few times more, at all energies, where all quantities together lie: one
+        that is rare does not run away where it was never seen.
+        """
+        squares = self.squares.sum(0)
+        pool = np.linalg.solve(squares + 1e-3 * np.eye(DEGREE + 1), self.products.sum(0))
+        more = _PRIOR * squares / max(self.count.sum(), 1.0) + 1e-6 * np.eye(DEGREE + 1)
+        coefficients = np.linalg.solve(self.squares + more, (self.products + more @ pool)[..., None])[..., 0]
         inner = np.einsum("qi,qij,qj->q", coefficients, self.squares, coefficients)
         residual = self.total - 2 * np.einsum("qi,qi->q", coefficients, self.products) + inner
         variance = (np.maximum(residual, 0) + 1.0) / (self.count + 1.0)

@@ -60,7 +60,7 @@ def loss(params: Any, model: Model, batch: dict[str, Array], key: Array, config:
 def variables(known: fixed.Constants) -> dict[str, Array | float]:
     """Typical number of variables of each stage in a shower: what its loss is divided by."""
     layers, radii = known.tree.layer_rings.shape
-    rings, hits = known.sizes.mean[0, 0], known.sizes.mean[1, 0]
+    rings, hits = known.typical
     return {
         "layers": layers,
         "numbers": 2.0 * layers,

@@ -37,7 +37,7 @@ class Showers(NamedTuple):
     rings: Rings
     cells: Array  # (A, E) bool
     excess: Array  # (A, E) MeV above threshold, 0 where not hit
-    listed: "Cells"  # the hit cells one by one
+    listed: Cells  # the hit cells one by one
 
 
 def ring_list(owner: Array, ring: Array, showers: int, constants: Constants) -> Rings:
@@ -73,12 +73,12 @@ def turned(showers: Showers, key: Array, constants: Constants) -> Showers:
     size = constants.ring_size[showers.rings.ring]
     shift = turn[owner] * size // constants.turns
     index = jnp.arange(showers.cells.shape[0])[:, None]
-    source = jnp.where(mirror[owner], (shift - index) % size, (index + shift) % size)
+    source = jnp.where(mirror[owner], (shift - 1 - index) % size, (index + shift) % size)
     source = jnp.where(index < size, source, index)
     pick = lambda values: jnp.take_along_axis(values, source, axis=0)
     place, alpha = showers.listed
     at = jnp.minimum(place, size.shape[0] - 1)
-    moved = jnp.where(mirror[owner[at]], shift[at] - alpha, alpha - shift[at]) % size[at]
+    moved = jnp.where(mirror[owner[at]], shift[at] - 1 - alpha, alpha - shift[at]) % size[at]
     listed = Cells(place, jnp.where(place < size.shape[0], moved, 0))
     return Showers(showers.incident_energy, showers.rings, pick(showers.cells), pick(showers.excess), listed)
 

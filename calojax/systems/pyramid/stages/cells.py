@@ -25,12 +25,13 @@ REACH = 2  # cells to either side that are seen of the rings that share no face
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     cells, hidden, near = constants.tree.ring_cells.shape[1], config.cell_hidden, len(NEIGHBOURS)
-    keys = jax.random.split(key, 2)
-    states = (cells - 1) + FACES * cells + (near - FACES) * (2 * _reach(cells) + 1)
+    keys = jax.random.split(key, 3)
+    seen = (cells - 1) + FACES * cells + (near - FACES) * ringlist.window(cells, REACH)
     return {
         "context": dense.init(keys[0], 3 + constants.ring_features.shape[0] + 2 + 2 * near, hidden),
         "step": jnp.zeros((hidden, cells)),
-        "place": dense.init_stack(keys[1], (states + 2, hidden, hidden, 1)),
+        "seen": dense.init(keys[1], seen + 2, hidden),
+        "place": dense.init_stack(keys[2], (hidden, hidden, 1)),
     }
 
 
@@ -47,7 +48,7 @@ def log_probability(
     around = ringlist.surroundings(rings, constants, shift_showers)
     counts = jnp.sum(pattern, 0, dtype=jnp.int32)
     logit = _logit(params, incident_energy, rings, counts, around, config, constants)
-    order = ringlist.order(pattern.shape[0], around.parity)
+    order = ringlist.order(pattern.shape[0], around)
     return placement.score(logit, order, counts, _real(rings, constants), pattern).log_probability
 
 
@@ -63,12 +64,8 @@ def draw(
     """Hit cells (A, E) bool, counts (E,) of each ring; uniforms (A, E), one per cell."""
     around = ringlist.surroundings(rings, constants)
     logit = _logit(params, incident_energy, rings, counts, around, config, constants)
-    order = ringlist.order(uniforms.shape[0], around.parity)
+    order = ringlist.order(uniforms.shape[0], around)
     return placement.draw(logit, order, counts, _real(rings, constants), uniforms).pattern
-
-
-def _reach(cells):
-    return min(REACH, (cells - 1) // 2)
 
 
 def _real(rings, constants):
@@ -89,19 +86,18 @@ def _logit(params, incident_energy, rings, counts, around, config, constants):
     cells = constants.tree.ring_cells.shape[1]
     share = (counts / constants.ring_size[rings.ring])[None]
     hidden = dense.apply(params["context"], _context(incident_energy, rings, around, share, config, constants))
-    first, *rest = params["place"]
-    bases = jnp.asarray(placement.interleaved(cells))
-    faces, others = ringlist.split(around, FACES)
+    faces, others = around.some(slice(FACES)), around.some(slice(FACES, None))
 
     def logit(step, cell, states, owed, left):
         departure = jnp.where(states == placement.UNPLACED, 0.0, (states == placement.HIT) - share)
-        rolled = ringlist.turned(departure, bases[step])
-        near = [ringlist.near_rings(rolled, faces), ringlist.near_view(rolled, others, _reach(cells))]
+        twice = ringlist.table(departure, around)
+        cell = jnp.minimum(cell, around.size - 1)
+        near = [ringlist.near_view(twice, faces, cell), ringlist.near_view(twice, others, cell, REACH)]
         if not config.neighbours:
             near = [jnp.zeros_like(x) for x in near]
-        counted = jnp.stack([owed / jnp.maximum(left, 1), left / cells])
-        inputs = jnp.concatenate([ringlist.own_view(rolled, around.parity)[1:], *near, counted])
-        seen = dense.apply(first, inputs) + params["step"][:, step][:, None] + hidden
-        return dense.apply_stack(tuple(rest), jax.nn.relu(seen))[0]
+        counted = jnp.stack([owed / jnp.maximum(left, 1), left / cells], 1)
+        seen = jnp.concatenate([ringlist.own_view(twice, around, cell), *near, counted], 1)
+        context = params["step"][:, step][:, None] + hidden
+        return dense.apply_stack(params["place"], jax.nn.relu(dense.apply(params["seen"], seen.T) + context))[0]
 
     return logit

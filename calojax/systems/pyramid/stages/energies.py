@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import dense, mixtures, placement, sets
+from calojax.nn import dense, mixtures, sets
 from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.coarse import FACES
 from calojax.systems.pyramid.config import Model
@@ -68,12 +68,12 @@ def of_showers(excess: Array, rings: Rings, constants: Constants) -> Energies:
 
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
-    keys = jax.random.split(key, 6)
+    keys = jax.random.split(key, 8)
     layers, radii = constants.tree.layer_rings.shape
     cells, hidden, narrow = constants.tree.ring_cells.shape[1], config.hidden, config.cell_hidden
     outputs = mixtures.parameters(config.components)
     by_layer = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS))
-    in_cells = 2 * (cells - 1) + 2 * FACES * _width(cells) + 2 + cells
+    seen = 2 * (cells - 1) + 2 * FACES * ringlist.window(cells, REACH)
     of_ring = 3 + constants.ring_features.shape[0] + 2 + 2 * FACES
     return {
         "total": dense.init_stack(keys[0], (3 + 2 * layers, hidden, hidden, outputs)),
@@ -81,7 +81,9 @@ def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
         "layers": dense.init_stack(keys[2], (len(numbers.HISTORY) + 2, hidden, hidden, outputs)),
         "ring_context": dense.init(keys[3], by_layer + 1 + len(grid.VECTORS), hidden),
         "rings": dense.init_stack(keys[4], (3 * grid.seen_from_ring(radii) + radii + 3, hidden, hidden, outputs)),
-        "cells": dense.init_stack(keys[5], (in_cells + of_ring, narrow, narrow, outputs)),
+        "seen": dense.init(keys[5], seen, narrow),
+        "cell_context": dense.init(keys[6], of_ring + 2 + cells, narrow),
+        "cells": dense.init_stack(keys[7], (narrow, narrow, outputs)),
     }
 
 
@@ -134,10 +136,10 @@ def _standard_total(pattern, total, constants):
 
 
 def _total_raw(params, pattern, constants):
-    layers = constants.tree.layer_rings.shape[0]
+    layers, radii = constants.tree.layer_rings.shape
     by_layer = lambda x: x.reshape(-1, layers).T
     found = pattern.numbers
-    parts = [pattern.known.energy, by_layer(jnp.log1p(found.cells) / 4.0), by_layer(found.rings) / layers]
+    parts = [pattern.known.energy, by_layer(jnp.log1p(found.cells) / 4.0), by_layer(found.rings) / radii]
     return dense.apply_stack(params["total"], jnp.concatenate(parts))
 
 
@@ -280,33 +282,29 @@ def _ring_fit(pattern, constants):
 # --- cells of a ring
 
 
-class _Views(NamedTuple):
-    """Where the neighbours of the rings of the list are, and when their cells get their energy."""
+REACH = 1  # cells to either side that are seen of a neighbouring ring
 
-    near: Array  # (FACES, E) place, as in `ringlist.Surroundings`
-    parity: Array  # (E,) bool
+
+class _Views(NamedTuple):
+    """The surroundings of the rings, and when their cells get their energy."""
+
+    around: ringlist.Surroundings
     order: Array  # (A, E) cell of each ring in each step
     rank: Array  # (A, E) step of each cell that is hit, A for those that are not
 
 
-def _width(cells):
-    return 2 * min(1, (cells - 1) // 2) + 1
-
-
 def _views(pattern, constants):
     n = constants.tree.ring_cells.shape[1]
-    around, _ = ringlist.split(ringlist.surroundings(pattern.rings, constants), FACES)
-    even = jnp.argsort(jnp.asarray(placement.interleaved(n)))[:, None]
-    rank = jnp.where(around.parity, jnp.roll(even, 1, axis=0), even)
-    rank = jnp.where(pattern.cells, rank, n)
-    return _Views(around.near, around.parity, ringlist.order(n, around.parity), rank)
+    around = ringlist.surroundings(pattern.rings, constants).some(slice(FACES))
+    rank = jnp.where(pattern.cells, ringlist.rank(n, around), n)
+    return _Views(around, ringlist.order(n, around), rank)
 
 
 def _score_cells(params, pattern, energies, listed, constants):
     """(C,): every hit cell with all that was shared out before it."""
     views = _views(pattern, constants)
     per_cell, of_ring = _of_ring(pattern, jnp.sum(energies.cells, 0), views, constants)
-    ordered = jnp.take_along_axis(energies.cells, views.order, axis=0)
+    ordered = _in_order(energies.cells, views)
     behind = shares.left_behind(ordered)
     hits_left = jnp.cumsum((ordered > 0)[::-1], 0)[::-1]
     place, real = jnp.minimum(listed.place, per_cell.shape[0] - 1), listed.place < per_cell.shape[0]
@@ -334,10 +332,11 @@ def _draw_cells(params, pattern, by_ring, uniforms, per_step, constants):
         place = jnp.nonzero(free, size=per_step, fill_value=rings)[0]
         inside = jnp.minimum(place, rings - 1)
         rank = jnp.full(per_step, step)
-        seen = _seen(scaled, inside, cell[inside], rank, views)
+        alpha = jnp.minimum(cell, n - 1)[inside]
+        seen = _seen(scaled, inside, alpha, rank, views)
         hits = hits_left[inside]
         raw = _cell_raw(params, seen, left[inside], hits, per_cell[inside], of_ring[:, inside], rank, n)
-        uniform = uniforms[cell[inside], inside]
+        uniform = uniforms[alpha, inside]
         some = jnp.ones(per_step, bool)
         drawn = shares.draw(raw, uniform, _cell_fit(hits), left[inside], some, some)
         shared = [jnp.zeros(rings).at[place].set(x, mode="drop") for x in drawn]
@@ -354,6 +353,12 @@ def _draw_cells(params, pattern, by_ring, uniforms, per_step, constants):
     return energy, overflow
 
 
+def _in_order(values, views):
+    """values (A, E) by cell -> by step."""
+    empty = jnp.zeros((1, values.shape[1]), values.dtype)
+    return jnp.take_along_axis(jnp.concatenate([values, empty]), views.order, axis=0)
+
+
 def _departure(energy, per_cell, hit):
     """How far cells are from the mean of their ring, 0 where not hit or not yet known."""
     departed = jnp.log(energy + TINY) - jnp.log(per_cell + TINY)
@@ -368,30 +373,30 @@ def _of_ring(pattern, by_ring, views, constants):
     energy = sets.of_owner(pattern.known.energy, listed.owner)
     share = (counts / constants.ring_size[listed.ring])[None]
     own = jnp.where(listed.real, jnp.log(per_cell + TINY), 0.0)[None] / 3.0
-    around = ringlist.Surroundings(views.parity, views.near)
-    near = [ringlist.near_numbers(x, around) for x in (own, share)]
+    near = [ringlist.near_numbers(x, views.around) for x in (own, share)]
     return per_cell, jnp.concatenate([energy, constants.ring_features[:, listed.ring], share, own, *near])
 
 
 def _seen(scaled, place, alpha, rank, views):
-    """What cells (C,) see: departures of those with energy and hits, in the own ring and beside it; (F, C)."""
-    n, rings = scaled.shape
-    own = (alpha + jnp.arange(1, n)[:, None]) % n
-    edge = (_width(n) - 1) // 2
-    beside = (alpha + jnp.arange(-edge, edge + 1)[:, None]) % n
-    near = views.near[:, place][:, None]  # (FACES, 1, C)
-    index = [own * (rings + 2) + place, (beside * (rings + 2) + near).reshape(-1, place.shape[0])]
-    index = jnp.concatenate(index)
-    padded = lambda x, empty: jnp.pad(x, ((0, 0), (0, 2)), constant_values=empty).ravel()
-    ranks = padded(views.rank, n)[index]
-    departed = jnp.where(ranks < rank, padded(scaled, 0.0)[index], 0.0)
-    return jnp.concatenate([departed, (ranks < n).astype(jnp.float32)])
+    """What cells (C,) see: departures of those with energy and hits, in the own ring and beside it; (C, F)."""
+    n = scaled.shape[0]
+    around = views.around.of(place)
+    both = []
+    for values in (scaled, (n - views.rank).astype(jnp.float32)):
+        twice = ringlist.table(values, views.around)
+        own = ringlist.own_view(twice, around, alpha)
+        both.append(jnp.concatenate([own, ringlist.near_view(twice, around, alpha, REACH)], 1))
+    departed, ahead = both  # ahead: steps until the end, 0 where not hit
+    departed = jnp.where(ahead > n - rank[:, None], departed, 0.0)
+    return jnp.concatenate([departed, (ahead > 0).astype(jnp.float32)], 1)
 
 
 def _cell_raw(params, seen, left, hits_left, per_cell, of_ring, rank, n):
     ratio = jnp.log(left + TINY) - jnp.log(per_cell * jnp.maximum(hits_left, 1) + TINY)
     counted = jnp.stack([jnp.clip(ratio, -8.0, 8.0), hits_left / n])
-    return dense.apply_stack(params["cells"], jnp.concatenate([seen, counted, grid.one_hot(rank, n), of_ring]))
+    context = jnp.concatenate([of_ring, counted, grid.one_hot(rank, n)])
+    hidden = dense.apply(params["seen"], seen.T) + dense.apply(params["cell_context"], context)
+    return dense.apply_stack(params["cells"], jax.nn.relu(hidden))
 
 
 def _cell_fit(hits_left):

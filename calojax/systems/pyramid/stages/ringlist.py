@@ -1,12 +1,15 @@
-"""What a hit ring sees of itself and its neighbours, in coordinates that turn with the cell being placed.
+"""What a cell of a hit ring sees of its own ring and of the neighbouring ones, by angle.
 
-Cells of a ring are placed in the order of `placement.interleaved`, shifted by one cell in every second ring (even or
-odd layer + radius), so that of two neighbouring cells one is always placed before the other. Everything is seen
-relative to the cell, so that one network serves all cells of all rings.
+The cells of a ring get their turn in the order of `placement.interleaved`, turned on by about a third of a turn from
+layer to layer and by half a turn from ring to ring. So cells at the same angle in neighbouring rings come one after the
+other, and cells of different rings that get their turn at the same time, which cannot see each other, are far apart.
+Everything is seen from the cell, so that one network serves all cells of all rings; a neighbour with another number of
+cells is entered at the cell that holds the same angle.
 """
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -16,57 +19,81 @@ from calojax.systems.pyramid.truth import Rings
 
 
 class Surroundings(NamedTuple):
-    """parity (E,) bool; near (M, E) place of each neighbour: 0..E-1, E not hit, E + 1 outside the detector."""
+    """Of the rings of a list (or of those of some cells): place and shift of the order (E,), cells (E,); of the M
+    neighbours of each: place (M, E), E where not hit, E + 1 outside the detector; cells (M, E).
+    """
 
-    parity: Array
+    place: Array
+    shift: Array
+    size: Array
     near: Array
+    near_size: Array
+
+    def of(self, place: Array) -> "Surroundings":
+        """Of the rings at these places."""
+        return Surroundings(*(x[..., place] for x in self))
+
+    def some(self, which: slice) -> "Surroundings":
+        """With some of the neighbours."""
+        return self._replace(near=self.near[which], near_size=self.near_size[which])
 
 
 def surroundings(rings: Rings, constants: Constants, shift_showers: int = 0) -> Surroundings:
     """shift_showers takes the neighbours from another shower of the tile: a control, for tests and ablations."""
     showers, capacity = rings.table.shape[0], rings.owner.shape[0]
-    ring = constants.tree.ring_near[:, rings.ring]  # (M, E)
+    tree, size = constants.tree, jnp.asarray(constants.ring_size)
+    ring = jnp.asarray(tree.ring_near)[:, rings.ring]  # (M, E)
     owner = (jnp.minimum(rings.owner, showers - 1) + shift_showers) % showers
     place = jnp.where(ring >= 0, rings.table[owner, jnp.maximum(ring, 0)], capacity + 1)
-    parity = (constants.tree.ring_layer + constants.tree.ring_radius)[rings.ring] % 2 == 1
-    return Surroundings(parity, place)
+    own = size[rings.ring]
+    shift = (own * 5 // 16) * jnp.asarray(tree.ring_layer)[rings.ring] + own // 2 * jnp.asarray(tree.ring_radius)[
+        rings.ring
+    ]
+    return Surroundings(jnp.arange(capacity), shift % own, own, place, size[jnp.maximum(ring, 0)])
 
 
-def split(around: Surroundings, n: int) -> tuple[Surroundings, Surroundings]:
-    """The first n neighbours, and the others."""
-    return around._replace(near=around.near[:n]), around._replace(near=around.near[n:])
+def order(cells: int, around: Surroundings) -> Array:
+    """(A, E) the cell of each ring in each step; A where a smaller ring has none."""
+    turn = jnp.asarray(placement.interleaved(cells))[:, None]
+    return jnp.where(turn < around.size, (turn + around.shift) % around.size, cells)
 
 
-def order(cells: int, parity: Array) -> Array:
-    """(A, E) the cell of each ring in each step."""
-    return (jnp.asarray(placement.interleaved(cells))[:, None] + parity) % cells
+def rank(cells: int, around: Surroundings) -> Array:
+    """(A, E) the step of each cell."""
+    steps = jnp.argsort(jnp.asarray(placement.interleaved(cells)))
+    return steps[(jnp.arange(cells)[:, None] - around.shift) % around.size]
 
 
-def turned(values: Array, base: Array) -> Array:
-    """values (A, E) with cell `base` first."""
-    return jnp.roll(values, -base, axis=0)
+def table(values: Array, around: Surroundings) -> Array:
+    """values (A, E) of all rings, twice around: (E + 2, 2 A); the last two rows are empty."""
+    cells = values.shape[0]
+    twice = jnp.arange(2 * cells)[:, None] % around.size
+    return jnp.pad(jnp.take_along_axis(values, twice, axis=0).T, ((0, 2), (0, 0)))
 
 
-def own_view(rolled: Array, parity: Array) -> Array:
-    """The ring from its cell's place: rolled (A, E) by the step's base -> (A, E), the cell itself first."""
-    return jnp.where(parity, jnp.roll(rolled, -1, axis=0), rolled)
+def own_view(twice: Array, around: Surroundings, cell: Array) -> Array:
+    """The other cells of the own ring, from `cell` (C,) on: (C, A - 1)."""
+    return _slices(twice, around.place, (cell + 1) % around.size, twice.shape[1] // 2 - 1)
 
 
-def near_view(rolled: Array, around: Surroundings, reach: int) -> Array:
-    """The 2 reach + 1 cells of each neighbour around the same angle, 0 where it is not hit: (M (2 reach + 1), E)."""
-    return _near(jnp.roll(rolled, reach, axis=0)[: 2 * reach + 2], around)
+def near_view(twice: Array, around: Surroundings, cell: Array, reach: int | None = None) -> Array:
+    """Cells of every neighbour: `window` of them around the angle of `cell` (C,), or all A from it on; (C, M width)."""
+    same = jnp.floor((cell + 0.5) * (around.near_size / around.size)).astype(jnp.int32)
+    cells = twice.shape[1] // 2
+    width = cells if reach is None else window(cells, reach)
+    first = same if reach is None else (same - (width - 1) // 2) % around.near_size
+    return _slices(twice, around.near.T, first.T, width).reshape(cell.shape[0], -1)
 
 
-def near_rings(rolled: Array, around: Surroundings) -> Array:
-    """All cells of each neighbour, the one at the same angle first, 0 where it is not hit: (M A, E)."""
-    return _near(jnp.concatenate([rolled, rolled[:1]]), around)
+def window(cells: int, reach: int) -> int:
+    """Cells that are seen of a neighbour."""
+    return min(2 * reach + 1, cells + 1)
 
 
-def _near(window, around):
-    edge = jnp.zeros((window.shape[0], 2), window.dtype)
-    seen = jnp.concatenate([window, edge], 1)[:, around.near]  # (rows, M, E)
-    seen = jnp.where(around.parity, seen[1:], seen[:-1])
-    return seen.reshape(-1, seen.shape[2])
+def _slices(twice, row, first, width):
+    dimensions = jax.lax.GatherDimensionNumbers((row.ndim,), (0,), (0, 1))
+    start = jnp.stack([row, first], -1)
+    return jax.lax.gather(twice, start, dimensions, (1, width), mode=jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS)
 
 
 def near_numbers(values: Array, around: Surroundings) -> Array:
