@@ -82,7 +82,7 @@ def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray
         layers_of=of["layers"],
         rings_of=of["rings"],
         cells_of=of["cells"],
-        typical=np.maximum(statistics["size_moments"][:, 0], 1.0),
+        typical=np.maximum(statistics["size_moments"][0], 1.0),
         cells_per_ring=statistics["cells_per_ring"][0],
         log_hits=fit("log_hits"),
         hit_share=fit("hit_share"),
