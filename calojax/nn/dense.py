@@ -1,8 +1,7 @@
 """Multilayer perceptrons on feature-major arrays.
 
-x (F, E) -> W x + b[:, None], rectified between layers. The first layer may be split into several inputs
-(`Inputs`): what changes from step to step, what belongs to the element, what belongs to the shower. Each has its own
-matrix and the products are added, so that a constant part is multiplied once and not in every step.
+x (F, E) -> W x + b[:, None], rectified between layers. What does not change from step to step can be multiplied once
+outside the loop and added to the first layer (`context`).
 """
 
 import math
@@ -40,8 +39,9 @@ def init_stack(key: Array, sizes: tuple[int, ...], *, last_scale: float = 0.0) -
     return tuple(init(k, a, b, scale=s) for k, a, b, s in zip(keys, sizes[:-1], sizes[1:], scales, strict=True))
 
 
-def apply_stack(layers: tuple[Dense, ...], x: Array) -> Array:
-    """x (sizes[0], E) -> (sizes[-1], E), rectified between the layers."""
-    for layer in layers[:-1]:
-        x = jax.nn.relu(apply(layer, x))
+def apply_stack(layers: tuple[Dense, ...], x: Array, context: Array | None = None) -> Array:
+    """x (sizes[0], E) -> (sizes[-1], E), rectified between the layers; context (sizes[1], E) is added to the first."""
+    for number, layer in enumerate(layers[:-1]):
+        x = apply(layer, x)
+        x = jax.nn.relu(x if number or context is None else x + context)
     return apply(layers[-1], x)

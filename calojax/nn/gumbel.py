@@ -81,7 +81,7 @@ def quantise(x: Array, k: Array, real: Array | None = None) -> Array:
 def ranks(x: Array) -> Array:
     """Rank from the largest (0) by comparing all pairs, ties to the lower index; x (n, E) -> (n, E) int32.
 
-    17 to 30 times faster than sorting for n <= 16 on a CPU, and still ahead at n = 50.
+    For the few children that a parent has this is much faster than sorting.
     """
     n = x.shape[0]
     index = jnp.arange(n)

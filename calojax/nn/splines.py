@@ -12,7 +12,7 @@ that a round trip in float32 stays bounded; zero parameters are the identity.
 
 Layout: parameters first. Values have any shape S, parameters (3K-1, *S): K widths, K heights, K-1 inner slopes. The
 bins are walked in Python, so that everything is element-wise over S and nothing is reduced over a short axis, and
-the gradient is written by hand (automatic differentiation of the walk costs about three times as much).
+the gradient is written by hand (automatic differentiation of the walk costs more).
 """
 
 import math

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from calojax import cache
 from calojax import config as configuration
 from calojax import system as systems
 from calojax.errors import InputError
@@ -104,6 +105,7 @@ def create(run: Path, config: Any, shards_folder: Path, manifest: Manifest) -> N
         "seed": config.training.seed,
         "command": sys.argv,
         "versions": versions(),
+        "code": code(),
         "platform": {
             "python": platform.python_version(),
             "machine": platform.platform(),
@@ -125,6 +127,11 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def code() -> str:
+    """A digest of this package's source: the same version may be many states of a checkout."""
+    return cache.digest(sorted(Path(__file__).parents[1].rglob("*.py")))
 
 
 def refuse_existing(run: Path) -> None:

@@ -36,6 +36,7 @@ class Model:
     bins: Annotated[int, "bins of each spline (coupling rqs only)"] = 8
     bound: Annotated[float, "splines act on [-bound, bound] in units of standard deviations (rqs only)"] = 6.0
     pooled: Annotated[int, "width of the set context, the mean over a shower's elements (rqs only)"] = 32
+    turn: Annotated[bool, "turn and mirror showers at random in training; false for an asymmetric detector"] = True
     neighbours: Annotated[bool, "cells see the neighbouring rings; false only to compare"] = True
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from calojax import geometry, shards
+from calojax.errors import InputError
 from calojax.nn import sets
 from calojax.system import Loss, Model, Phase, Sparse, Update
 from calojax.systems.pyramid import constants as fixed
@@ -32,7 +33,15 @@ def constants(config: Config, manifest: shards.Manifest) -> fixed.Constants:
     """What the manifest says of geometry, tables and scales."""
     cylinder = geometry.from_json(manifest.geometry)
     threshold = float(manifest.statistics["threshold"])
-    return fixed.build(cylinder, threshold, manifest.tables, config.data.pseudo_counts)
+    try:
+        return fixed.build(cylinder, threshold, manifest.tables, config.data.pseudo_counts)
+    except KeyError as missing:
+        raise InputError(
+            where="the manifest of the shards",
+            found=f"has no statistics {missing}",
+            rule="shards must be prepared by the version that reads them",
+            remedy="run `calojax prepare` again",
+        ) from None
 
 
 def phases(config: Config) -> tuple[Phase, ...]:
@@ -46,7 +55,8 @@ def loss(params: Any, model: Model, batch: dict[str, Array], key: Array, config:
 
     def of_tile(tile, key):
         true = truth.from_hits(tile, known, statistics.SMALLEST_EXCESS)
-        true = truth.turned(true, jax.random.fold_in(key, 0), known)
+        if config.model.turn:
+            true = truth.turned(true, jax.random.fold_in(key, 0), known)
         scores = showers.log_probability(params, true, jax.random.fold_in(key, 1), config.model, known)
         return {name: -jnp.sum(score * tile["weight"]) for name, score in scores.items()}
 

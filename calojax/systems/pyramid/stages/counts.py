@@ -62,7 +62,6 @@ def _share(params, known, numbers, pattern, constants, choose):
     prior = _prior(order[:, :layers], constants)
     seen = jnp.concatenate([known.context, stage_numbers.features(numbers, constants)])
     context = dense.apply(params["context"], seen)
-    first, *rest = params["share"]
     possible = jnp.arange(1, cells + 1)[:, None]
     hit = pattern.astype(jnp.float32)
 
@@ -78,8 +77,7 @@ def _share(params, known, numbers, pattern, constants, choose):
         for values in (jnp.log1p(counts) / 3.0, hit):
             inputs.append(grid.from_ring(values, step, known.parity, radii - 1))
             inputs.append(grid.near_ring(values, step, known.parity, layers))
-        hidden = jax.nn.relu(dense.apply(first, jnp.concatenate(inputs)) + context)
-        logits = dense.apply_stack(tuple(rest), hidden) + jnp.tile(base, (1, showers))
+        logits = dense.apply_stack(params["share"], jnp.concatenate(inputs), context) + jnp.tile(base, (1, showers))
         allowed = (possible <= jnp.minimum(own, owed - rings_left)) & (possible >= owed - room_left)
         logits = jnp.where(allowed, logits, _NEVER)
         k = jnp.where(here > 0, jnp.clip(choose(step, logits, cell), 1, jnp.maximum(own, 1)), 0)

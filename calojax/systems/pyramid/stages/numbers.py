@@ -85,7 +85,7 @@ def log_probability(params: dict[str, Any], known: Grid, numbers: Numbers, const
     took = _took(numbers, given, left, known.hit, mean, width, radii)
     moving = _moving(truth.layers_apart(layers, HISTORY)(took), left, layers)
     contexts = _contexts(params, known, total, constants)
-    of_cells = mixtures.log_probability(_apply(params["cells"], moving, contexts[0]), low, high)
+    of_cells = mixtures.log_probability(dense.apply_stack(params["cells"], moving, contexts[0]), low, high)
     sizes = jax.tree.map(lambda x: jnp.tile(x, total.shape[0]), constants.layer_size)
     logits = _ring_logits(params, moving, contexts[1], numbers.cells, sizes, radii)
     of_rings = jnp.sum(jnp.where(_numbers(radii) == numbers.rings, jax.nn.log_softmax(logits, 0), 0.0), 0)
@@ -110,7 +110,7 @@ def draw(params: dict[str, Any], known: Grid, noise: Noise, constants: Constants
         left, history = carry
         here, contexts, (mean, width), uniforms, size = layer
         moving = _moving(history.reshape(-1, here.shape[0]), left, layers)
-        x = mixtures.draw(_apply(params["cells"], moving, contexts[0]), uniforms[0]) * width + mean
+        x = mixtures.draw(dense.apply_stack(params["cells"], moving, contexts[0]), uniforms[0]) * width + mean
         given = jnp.floor((left.cells + 1) * jax.nn.sigmoid(x)).astype(jnp.int32)
         given = jnp.where(left.layers > 1, jnp.clip(given, *_bounds(left, size.cells - 1)), left.cells)
         cells = jnp.where(here, 1 + given, 0)
@@ -170,6 +170,7 @@ def _contexts(params, known, total, constants):
 
 def _took(numbers, given, left, hit, mean, width, radii):
     """What later layers see of a layer: its share against the usual one, its cells, its rings; (3, E)."""
+    given = jnp.maximum(given, 0)
     share = (jnp.log(given + 0.5) - jnp.log(jnp.maximum(left.cells - given, 0) + 0.5) - mean) / width
     share = jnp.where(hit & (left.layers > 1), jnp.clip(share, -8.0, 8.0), 0.0)
     return jnp.stack([share / 2.0, jnp.log1p(numbers.cells) / 3.0, numbers.rings / radii])
@@ -182,11 +183,6 @@ def _moving(history, left, layers):
     )
 
 
-def _apply(stack, moving, context):
-    first, *rest = stack
-    return dense.apply_stack(tuple(rest), jax.nn.relu(dense.apply(first, moving) + context))
-
-
 def _numbers(radii):
     return jnp.arange(1, radii + 1)[:, None]
 
@@ -194,7 +190,7 @@ def _numbers(radii):
 def _ring_logits(params, moving, context, cells, size, radii):
     """(R, E) over 1..R hit rings: no more than hit cells or than the layer has, enough to hold the cells."""
     own = jnp.stack([jnp.log1p(cells) / 3.0, jnp.minimum(cells, radii) / radii])
-    logits = _apply(params["rings"], jnp.concatenate([moving, own]), context)
+    logits = dense.apply_stack(params["rings"], jnp.concatenate([moving, own]), context)
     least, most = -(-cells // size.per_ring), jnp.minimum(jnp.maximum(cells, 1), size.rings)
     allowed = (_numbers(radii) >= least) & (_numbers(radii) <= most)
     return jnp.where(allowed, logits, _NEVER)

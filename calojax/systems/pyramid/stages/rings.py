@@ -54,13 +54,12 @@ def _logit(params, known, numbers, constants):
     layers, radii = constants.tree.layer_rings.shape
     seen = jnp.concatenate([known.context, stage_numbers.features(numbers, constants)])
     context = dense.apply(params["context"], seen)
-    first, *rest = params["place"]
 
     def logit(step, cell, states, owed, left):
         own = grid.from_ring(states, step, known.parity, radii - 1)
         near = grid.near_ring(states, step, known.parity, layers)
         counted = jnp.stack([owed / radii, left / radii, owed / jnp.maximum(left, 1)])
         inputs = jnp.concatenate([own, near, grid.one_hot(cell, radii), counted])
-        return dense.apply_stack(tuple(rest), jax.nn.relu(dense.apply(first, inputs) + context))[0]
+        return dense.apply_stack(params["place"], inputs, context)[0]
 
     return logit

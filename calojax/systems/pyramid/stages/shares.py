@@ -14,6 +14,8 @@ from jax import Array
 
 from calojax.nn import mixtures
 
+TINY = 1e-12
+
 
 class Fit(NamedTuple):
     """Mean and width in units of which a logit is seen."""
@@ -46,6 +48,11 @@ def standard(fit: Fit, taken: Array, rest: Array, free: Array) -> Array:
     """The logit in units of the fit, 0 where not free."""
     logit = jnp.log(jnp.where(free, taken, 1.0)) - jnp.log(jnp.where(free, rest, 1.0))
     return jnp.where(free, (logit - fit.mean) / fit.width, 0.0)
+
+
+def log_ratio(energy: Array, usual: Array, most: float) -> Array:
+    """ln(energy / usual), within [-most, most]; finite where either is 0."""
+    return jnp.clip(jnp.log(energy + TINY) - jnp.log(usual + TINY), -most, most)
 
 
 def left_behind(energy: Array) -> Array:

@@ -1,0 +1,103 @@
+"""Stage 4, third level: a layer's energy shared out to its hit rings, in the order of their placement.
+
+All layers at once. A ring sees what was taken before it in its own layer and in those around, relative to the shares
+of the hits.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from calojax.nn import dense, mixtures
+from calojax.systems.pyramid import truth
+from calojax.systems.pyramid.config import Model
+from calojax.systems.pyramid.constants import Constants
+from calojax.systems.pyramid.hits import Hits
+from calojax.systems.pyramid.stages import grid, numbers, shares
+
+
+def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
+    """Parameters."""
+    keys, hidden, radii = jax.random.split(key, 2), config.hidden, constants.tree.layer_rings.shape[1]
+    context = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS)) + 1 + len(grid.VECTORS)
+    moving = 3 * grid.seen_from_ring(radii) + radii + 3
+    sizes = (moving, hidden, hidden, mixtures.parameters(config.components))
+    return {"ring_context": dense.init(keys[0], context, hidden), "rings": dense.init_stack(keys[1], sizes)}
+
+
+def log_density(params: dict[str, Any], pattern: Hits, layers: Array, rings: Array, constants: Constants) -> Array:
+    """Of the standardised logits of the rings' energies (R, G): (G,); layers (G,)."""
+    return _divide(params, pattern, layers, rings, constants, draw=False)[1]
+
+
+def draw(params: dict[str, Any], pattern: Hits, layers: Array, uniforms: Array, constants: Constants) -> Array:
+    """Energies of the rings (R, G); layers (G,), uniforms (R, G)."""
+    return _divide(params, pattern, layers, uniforms, constants, draw=True)[0]
+
+
+def _divide(params, pattern, layers, given, constants, *, draw):
+    """Energies (R, G) and their log density (G,); given (R, G): the energies, or uniform numbers to draw them."""
+    depth, radii = constants.tree.layer_rings.shape
+    n = constants.tree.ring_cells.shape[1]
+    order = grid.ring_order(pattern.known.parity, radii)
+    hit, counts = pattern.counts > 0, pattern.counts
+    per_cell = layers / jnp.maximum(pattern.numbers.cells, 1)
+    context = _context(params, pattern, per_cell, constants)
+    mean, width = _fit(pattern, constants)
+    static = (counts / n, hit.astype(jnp.float32))
+    ordered = jnp.take_along_axis(given, order, axis=0)
+    behind = shares.left_behind(ordered)
+
+    def body(carry, step_ring_given):
+        scaled, energies, left, cells_left, total = carry
+        step, ring, mine, mine_rest = step_ring_given
+        here, cells = grid.at(hit.astype(jnp.int32), ring) > 0, grid.at(counts, ring)
+        free = here & (cells_left > cells)
+        ratio = shares.log_ratio(left, per_cell * jnp.maximum(cells_left, 1), 5.0)
+        counted = jnp.stack([jnp.where(here, ratio, 0.0), cells_left / n, cells / n])
+        inputs = [grid.one_hot(ring, radii), counted]
+        for values in (scaled, *static):
+            inputs.append(grid.from_ring(values, step, pattern.known.parity, radii - 1))
+            inputs.append(grid.near_ring(values, step, pattern.known.parity, depth))
+        raw = dense.apply_stack(params["rings"], jnp.concatenate(inputs), context)
+        own = shares.Fit(grid.at(mean, ring) + _log_odds(cells, cells_left), grid.at(width, ring))
+        if draw:
+            taken, left = shares.draw(raw, mine, own, left, here, free)
+        else:
+            taken, left = mine, mine_rest
+            total += shares.log_density(raw, own, taken, left, free & (left > 0))
+        at = jnp.arange(radii)[:, None] == ring
+        departed = shares.log_ratio(taken / jnp.maximum(cells, 1), per_cell, 9.0)
+        scaled = jnp.where(at & here, departed / 3.0, scaled)
+        energies = jnp.where(at, taken, energies)
+        return (scaled, energies, left, cells_left - cells, total), None
+
+    zeros = jnp.zeros(hit.shape)
+    start = (zeros, zeros, layers, pattern.numbers.cells, jnp.zeros(layers.shape))
+    (_, energies, _, _, total), _ = jax.lax.scan(
+        jax.checkpoint(body), start, (jnp.arange(radii), order, ordered, behind)
+    )
+    return energies, total
+
+
+def _log_odds(cells, cells_left):
+    """Logit of the share of the hit cells."""
+    return jnp.log(jnp.maximum(cells, 1)) - jnp.log(jnp.maximum(cells_left - cells, 1))
+
+
+def _context(params, pattern, per_cell, constants):
+    known = pattern.known
+    around = truth.layers_apart(constants.tree.layer_rings.shape[0], grid.VECTORS)
+    own = jnp.where(known.hit, jnp.log(per_cell + shares.TINY), 0.0)[None] / 3.0
+    parts = [known.context, numbers.features(pattern.numbers, constants), own, around(own)]
+    return dense.apply(params["ring_context"], jnp.concatenate(parts))
+
+
+def _fit(pattern, constants):
+    """Mean, but for the share of the hits, and width (R, G) of the logits of the rings' shares."""
+    energy = pattern.known.incident_energy
+    mean = truth.to_grid(truth.polynomial(constants.ring_share, energy).T, constants)
+    width = truth.to_grid(jnp.tile(constants.ring_share.width, (energy.shape[0], 1)), constants)
+    return mean, jnp.maximum(width, 1e-2)
