@@ -42,7 +42,8 @@ class Shape:
 class Setting(NamedTuple):
     """Where the elements stand.
 
-    context (F, E); real (E,) bool; parity (E,) 0 or 1; owner (E,) in 0..T; neighbours: (D, E) -> (M D, E).
+    context (F, E); real (E,) bool; parity (E,) 0 or 1; owner (E,) in 0..T; neighbours: (D, E) -> (M D, E);
+    exists (D, E) bool: dimensions that an element has (default: all). What does not exist is left alone and not seen.
     """
 
     context: Array
@@ -51,6 +52,12 @@ class Setting(NamedTuple):
     owner: Array
     showers: int
     neighbours: Callable[[Array], Array] | None = None
+    exists: Array | None = None
+
+    @property
+    def alive(self) -> Array:
+        """(D, E), or (E,) for all dimensions."""
+        return self.real if self.exists is None else self.real & self.exists
 
 
 class Moved(NamedTuple):
@@ -98,7 +105,7 @@ def inverse(params: dict[str, Any], y: Array, setting: Setting, shape: Shape) ->
 def log_density(params: dict[str, Any], x: Array, setting: Setting, shape: Shape) -> Array:
     """Log density of each element (E,), 0 where not real; their sum over a shower is that of the set."""
     moved = forward(params, x, setting, shape)
-    return moved.log_det + jnp.where(setting.real, jnp.sum(standard_normal(moved.values), 0), 0.0)
+    return moved.log_det + jnp.sum(jnp.where(setting.alive, standard_normal(moved.values), 0.0), 0)
 
 
 def standard_normal(z: Array) -> Array:
@@ -149,10 +156,10 @@ def _stays(shape):
 def _couple(layer, x, setting, shape, spline):
     params, stays = layer
     stay = jnp.where(setting.parity == 0, stays[:, :1], stays[:, 1:])
-    kept = jnp.where(stay & setting.real, x, 0.0)
+    kept = jnp.where(stay & setting.alive, x, 0.0)
     raw = _condition(params, kept, setting, shape)
     moved = spline(x, raw.reshape(-1, shape.dims, x.shape[1]), shape.bound)
-    moves = setting.real & ~stay
+    moves = setting.alive & ~stay
     return Moved(jnp.where(moves, moved.values, x), jnp.sum(jnp.where(moves, moved.log_slope, 0.0), 0))
 
 
@@ -170,5 +177,5 @@ def _front(layers, x, setting, shape, *, inverse):
     raw = dense.apply_stack(layers, setting.context).reshape(-1, shape.dims, x.shape[1])
     move = undo_by_context if inverse else move_by_context
     moved = move(raw, x, shape.bound)
-    values = jnp.where(setting.real, moved.values, x)
-    return values, jnp.sum(jnp.where(setting.real, moved.log_slope, 0.0), 0)
+    values = jnp.where(setting.alive, moved.values, x)
+    return values, jnp.sum(jnp.where(setting.alive, moved.log_slope, 0.0), 0)

@@ -84,3 +84,17 @@ def test_scale_shift_and_spline_are_undone():
     back = couplings.undo_by_context(raw, there.values, 5.0)
     np.testing.assert_allclose(back.values, x, atol=5e-3)
     np.testing.assert_allclose(back.log_slope, -there.log_slope, atol=5e-3)
+
+
+def test_dimensions_that_do_not_exist_are_left_alone_and_change_nothing(params, x):
+    exists = jnp.ones(x.shape, bool).at[1, ::3].set(False)
+    where = setting(5)._replace(exists=exists)
+    moved = couplings.forward(params, x, where, SHAPE)
+    np.testing.assert_array_equal(moved.values[~exists], x[~exists])
+    other = couplings.forward(params, jnp.where(exists, x, 17.0), where, SHAPE)
+    np.testing.assert_allclose(other.values[exists], moved.values[exists], atol=1e-6)
+    np.testing.assert_allclose(other.log_det, moved.log_det, atol=1e-5)
+    density = couplings.log_density(params, x, where, SHAPE)
+    np.testing.assert_allclose(
+        couplings.log_density(params, jnp.where(exists, x, 17.0), where, SHAPE), density, atol=1e-5
+    )

@@ -126,7 +126,7 @@ def _bound(params, pattern, position, parents: Parents, setting, shape, key, con
     standard = jnp.where(real, (x - mean) / width, 0.0)
     vector = jnp.concatenate([z[None], standard])
     exists = jnp.concatenate([jnp.ones((1, elements), bool), real])
-    moved = couplings.forward(params, vector, setting, shape)
+    moved = couplings.forward(params, vector, setting._replace(exists=exists), shape)
     log_p = moved.log_det + jnp.sum(jnp.where(exists, couplings.standard_normal(moved.values), 0.0), 0)
     log_p -= jnp.sum(jnp.where(real, jnp.log(width), 0.0), 0)
     log_k = cdf.log_probability(parents.table, position, k) - couplings.standard_normal(z)
@@ -134,10 +134,12 @@ def _bound(params, pattern, position, parents: Parents, setting, shape, key, con
 
 
 def _quantised(params, z, position, parents: Parents, setting, shape):
-    vector = couplings.inverse(params, z, setting, shape).values
+    real = parents.exists[position].T
+    exists = jnp.concatenate([jnp.ones((1, z.shape[1]), bool), real])
+    vector = couplings.inverse(params, z, setting._replace(exists=exists), shape).values
     k = cdf.quantise(parents.table, position, vector[0])
     mean, width = _scale(parents, position)
-    return gumbel.quantise(vector[1:] * width + mean, k, parents.exists[position].T)
+    return gumbel.quantise(vector[1:] * width + mean, k, real)
 
 
 def _scale(parents, position):
