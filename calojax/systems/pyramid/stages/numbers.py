@@ -68,29 +68,19 @@ def log_probability(params: dict[str, Any], known: Grid, numbers: Numbers, const
     """Of the numbers of all hit layers, (T,)."""
     layers, radii = constants.tree.layer_rings.shape
     by_shower = lambda x: x.reshape(-1, layers)
-    hit, cells = by_shower(known.hit), by_shower(numbers.cells)
-    behind = lambda x: jnp.cumsum(x[:, ::-1], 1)[:, ::-1]
-    room = hit * (constants.layer_size.cells - 1)
-    left = Left(*(x.ravel() for x in (behind(cells) - behind(hit), behind(hit), behind(room))))
-    total, fewest = jnp.sum(cells, 1), jnp.sum(hit, 1)
-    low, high = (_standard(known, total + side, constants) for side in (-0.5, 0.5))
-    low = jnp.where(total <= fewest, -jnp.inf, low)
-    high = jnp.where(total >= fewest + jnp.sum(room, 1), jnp.inf, high)
-    of_total = mixtures.log_probability(_total(params, known, constants), low, high)
-    given, (least, most) = numbers.cells - 1, _bounds(left, jnp.tile(constants.layer_size.cells - 1, total.shape[0]))
-    mean, width = _shares(known, constants)
-    edge = lambda m: (jnp.log(m) - jnp.log(left.cells + 1 - m) - mean) / width
-    low = jnp.where(given <= least, -jnp.inf, edge(jnp.maximum(given, 1)))
-    high = jnp.where(given >= most, jnp.inf, edge(jnp.clip(given + 1, 1, jnp.maximum(left.cells, 1))))
-    took = _took(numbers, given, left, known.hit, mean, width, radii)
+    left = _left(by_shower(known.hit), by_shower(numbers.cells), constants)
+    total = jnp.sum(by_shower(numbers.cells), 1)
+    fit, given = _shares(known, constants), numbers.cells - 1
+    took = _took(numbers, given, left, known.hit, fit, radii)
     moving = _moving(truth.layers_apart(layers, HISTORY)(took), left, layers)
     contexts = _contexts(params, known, total, constants)
-    of_cells = mixtures.log_probability(dense.apply_stack(params["cells"], moving, contexts[0]), low, high)
     sizes = jax.tree.map(lambda x: jnp.tile(x, total.shape[0]), constants.layer_size)
+    raw = dense.apply_stack(params["cells"], moving, contexts[0])
+    of_cells = jnp.where(left.layers > 1, _score_given(raw, given, left, fit, sizes.cells - 1), 0.0)
     logits = _ring_logits(params, moving, contexts[1], numbers.cells, sizes, radii)
     of_rings = jnp.sum(jnp.where(_numbers(radii) == numbers.rings, jax.nn.log_softmax(logits, 0), 0.0), 0)
-    scores = jnp.where(known.hit & (left.layers > 1), of_cells, 0.0) + jnp.where(known.hit, of_rings, 0.0)
-    return jnp.where(total > 0, of_total, 0.0) + jnp.sum(by_shower(scores), 1)
+    of_layers = jnp.where(known.hit, of_cells + of_rings, 0.0)
+    return _score_total(params, known, total, left, constants) + jnp.sum(by_shower(of_layers), 1)
 
 
 def draw(params: dict[str, Any], known: Grid, noise: Noise, constants: Constants) -> Numbers:
@@ -108,15 +98,15 @@ def draw(params: dict[str, Any], known: Grid, noise: Noise, constants: Constants
 
     def body(carry, layer):
         left, history = carry
-        here, contexts, (mean, width), uniforms, size = layer
+        here, contexts, fit, uniforms, size = layer
         moving = _moving(history.reshape(-1, here.shape[0]), left, layers)
-        x = mixtures.draw(dense.apply_stack(params["cells"], moving, contexts[0]), uniforms[0]) * width + mean
+        x = mixtures.draw(dense.apply_stack(params["cells"], moving, contexts[0]), uniforms[0]) * fit[1] + fit[0]
         given = jnp.floor((left.cells + 1) * jax.nn.sigmoid(x)).astype(jnp.int32)
         given = jnp.where(left.layers > 1, jnp.clip(given, *_bounds(left, size.cells - 1)), left.cells)
         cells = jnp.where(here, 1 + given, 0)
         logits = _ring_logits(params, moving, contexts[1], cells, size, radii)
         numbers = Numbers(jnp.where(here, categorical(logits, uniforms[1]) + 1, 0), cells)
-        took = _took(numbers, given, left, here, mean, width, radii)
+        took = _took(numbers, given, left, here, fit, radii)
         room = left.room - here * (size.cells - 1)
         left = Left(left.cells - jnp.where(here, given, 0), left.layers - here, room)
         return (left, jnp.concatenate([took[None], history[:-1]])), numbers
@@ -133,6 +123,33 @@ def features(numbers: Numbers, constants: Constants) -> Array:
     layers, radii = constants.tree.layer_rings.shape
     own = jnp.stack([numbers.rings / radii, jnp.log1p(numbers.cells) / 4.0])
     return jnp.concatenate([own, truth.layers_apart(layers, grid.NUMBERS)(own)])
+
+
+def _left(hit, cells, constants):
+    """hit, cells (T, L) -> Left before each layer, (G,)."""
+    behind = lambda x: jnp.cumsum(x[:, ::-1], 1)[:, ::-1].ravel()
+    return Left(behind(cells) - behind(hit), behind(hit), behind(hit * (constants.layer_size.cells - 1)))
+
+
+def _score_total(params, known, total, left, constants):
+    """Log probability (T,) of the number of hit cells, 0 for a shower without."""
+    first = lambda x: x.reshape(total.shape[0], -1)[:, 0]
+    fewest, room = first(left.layers), first(left.room)
+    low, high = (_standard(known, total + side, constants) for side in (-0.5, 0.5))
+    low = jnp.where(total <= fewest, -jnp.inf, low)
+    high = jnp.where(total >= fewest + room, jnp.inf, high)
+    score = mixtures.log_probability(_total(params, known, constants), low, high)
+    return jnp.where(total > 0, score, 0.0)
+
+
+def _score_given(raw, given, left, fit, own_room):
+    """Log probability (G,) of what a layer is given; it is drawn as (M + 1) sigmoid(x), rounded down."""
+    mean, width = fit
+    least, most = _bounds(left, own_room)
+    edge = lambda m: (jnp.log(m) - jnp.log(left.cells + 1 - m) - mean) / width
+    low = jnp.where(given <= least, -jnp.inf, edge(jnp.maximum(given, 1)))
+    high = jnp.where(given >= most, jnp.inf, edge(jnp.clip(given + 1, 1, jnp.maximum(left.cells, 1))))
+    return mixtures.log_probability(raw, low, high)
 
 
 def _bounds(left, own_room):
@@ -168,8 +185,9 @@ def _contexts(params, known, total, constants):
     return dense.apply(params["cells_context"], seen), dense.apply(params["rings_context"], seen)
 
 
-def _took(numbers, given, left, hit, mean, width, radii):
+def _took(numbers, given, left, hit, fit, radii):
     """What later layers see of a layer: its share against the usual one, its cells, its rings; (3, E)."""
+    mean, width = fit
     given = jnp.maximum(given, 0)
     share = (jnp.log(given + 0.5) - jnp.log(jnp.maximum(left.cells - given, 0) + 0.5) - mean) / width
     share = jnp.where(hit & (left.layers > 1), jnp.clip(share, -8.0, 8.0), 0.0)
