@@ -1,8 +1,8 @@
 """Sets of variable size in flat lists: compaction, pooling, neighbours.
 
 A tile's elements (the hit rings of its T showers, say) stand one after another in a list of fixed capacity E, with the
-number of their shower beside them (`owner`, T for padding). `slots` says where in the list
-an element stands.
+number of their shower beside them (`owner`, T for padding). `slots` says where in the list an element
+stands.
 """
 
 from typing import NamedTuple

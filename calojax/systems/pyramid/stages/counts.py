@@ -27,10 +27,9 @@ def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     keys = jax.random.split(key, 2)
     radii, hidden = constants.tree.layer_rings.shape[1], config.hidden
-    context = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS))
     cells = constants.tree.ring_cells.shape[1]
     return {
-        "context": dense.init(keys[0], context, hidden),
+        "context": dense.init(keys[0], stage_numbers.seen_size(constants), hidden),
         "share": dense.init_stack(keys[1], (2 * grid.seen_from_ring(radii) + radii + 5, hidden, hidden, cells)),
     }
 
@@ -60,8 +59,7 @@ def _share(params, known, numbers, pattern, constants, choose):
     size = jnp.where(pattern, grid.ring_sizes(constants, showers), 0)
     order = grid.ring_order(known.parity, radii)
     prior = _prior(order[:, :layers], constants)
-    seen = jnp.concatenate([known.context, stage_numbers.features(numbers, constants)])
-    context = dense.apply(params["context"], seen)
+    context = dense.apply(params["context"], stage_numbers.seen(known, numbers, constants))
     possible = jnp.arange(1, cells + 1)[:, None]
     hit = pattern.astype(jnp.float32)
 

@@ -98,14 +98,16 @@ class _Views(NamedTuple):
 
     around: ringlist.Surroundings
     order: Array  # (A, E) cell of each ring in each step
-    rank: Array  # (A, E) step of each cell that is hit, A for those that are not
+    rank: Array  # (A, E) step of each cell
+    ahead: Array  # `ringlist.table` of the steps from each hit cell to the end, 0 where not hit
 
 
 def _views(pattern, constants):
     n = constants.tree.ring_cells.shape[1]
     around = ringlist.surroundings(pattern.rings, constants).some(slice(FACES))
-    rank = jnp.where(pattern.cells, ringlist.rank(n, around), n)
-    return _Views(around, ringlist.order(n, around), rank)
+    rank = ringlist.rank(n, around)
+    ahead = ringlist.table(jnp.where(pattern.cells, n - rank, 0).astype(jnp.float32), around)
+    return _Views(around, ringlist.order(n, around), rank, ahead)
 
 
 def _in_order(values, views):
@@ -135,12 +137,10 @@ def _seen(scaled, place, alpha, rank, views):
     """What cells (C,) see: departures of those with energy and hits, in the own ring and beside it; (C, F)."""
     n = scaled.shape[0]
     around = views.around.of(place)
-    both = []
-    for values in (scaled, (n - views.rank).astype(jnp.float32)):
-        twice = ringlist.table(values, views.around)
-        own = ringlist.own_view(twice, around, alpha)
-        both.append(jnp.concatenate([own, ringlist.near_view(twice, around, alpha, REACH)], 1))
-    departed, ahead = both  # ahead: steps until the end, 0 where not hit
+    view = lambda twice: jnp.concatenate(
+        [ringlist.own_view(twice, around, alpha), ringlist.near_view(twice, around, alpha, REACH)], 1
+    )
+    departed, ahead = view(ringlist.table(scaled, views.around)), view(views.ahead)
     departed = jnp.where(ahead > n - rank[:, None], departed, 0.0)
     return jnp.concatenate([departed, (ahead > 0).astype(jnp.float32)], 1)
 

@@ -15,7 +15,7 @@ from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.hits import Hits
-from calojax.systems.pyramid.stages import grid, numbers, shares
+from calojax.systems.pyramid.stages import numbers, shares
 
 _MOST = 8.0  # departures and logarithms are seen up to here
 
@@ -23,7 +23,7 @@ _MOST = 8.0  # departures and logarithms are seen up to here
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     keys, hidden = jax.random.split(key, 2), config.hidden
-    context = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS)) + 1
+    context = numbers.seen_size(constants) + 1
     sizes = (len(numbers.HISTORY) + 2, hidden, hidden, mixtures.parameters(config.components))
     return {"layer_context": dense.init(keys[0], context, hidden), "layers": dense.init_stack(keys[1], sizes)}
 
@@ -74,8 +74,8 @@ def draw(
 
 def _context(params, pattern, standard, constants):
     own_total = truth.on_grid(standard[None], constants.tree.layer_rings.shape[0])
-    seen = [pattern.known.context, numbers.features(pattern.numbers, constants), own_total]
-    return dense.apply(params["layer_context"], jnp.concatenate(seen))
+    seen = numbers.seen(pattern.known, pattern.numbers, constants)
+    return dense.apply(params["layer_context"], jnp.concatenate([seen, own_total]))
 
 
 def _fit(pattern, constants):

@@ -21,7 +21,7 @@ from calojax.systems.pyramid.stages import grid, numbers, shares
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     keys, hidden, radii = jax.random.split(key, 2), config.hidden, constants.tree.layer_rings.shape[1]
-    context = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS)) + 1 + len(grid.VECTORS)
+    context = numbers.seen_size(constants) + 1 + len(grid.VECTORS)
     moving = 3 * grid.seen_from_ring(radii) + radii + 3
     sizes = (moving, hidden, hidden, mixtures.parameters(config.components))
     return {"ring_context": dense.init(keys[0], context, hidden), "rings": dense.init_stack(keys[1], sizes)}
@@ -91,7 +91,7 @@ def _context(params, pattern, per_cell, constants):
     known = pattern.known
     around = truth.layers_apart(constants.tree.layer_rings.shape[0], grid.VECTORS)
     own = jnp.where(known.hit, jnp.log(per_cell + shares.TINY), 0.0)[None] / 3.0
-    parts = [known.context, numbers.features(pattern.numbers, constants), own, around(own)]
+    parts = [numbers.seen(known, pattern.numbers, constants), own, around(own)]
     return dense.apply(params["ring_context"], jnp.concatenate(parts))
 
 

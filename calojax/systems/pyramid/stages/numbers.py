@@ -118,11 +118,21 @@ def draw(params: dict[str, Any], known: Grid, noise: Noise, constants: Constants
     return Numbers(*(x.T.ravel() for x in drawn))
 
 
-def features(numbers: Numbers, constants: Constants) -> Array:
+def _features(numbers: Numbers, constants: Constants) -> Array:
     """Own and neighbouring layers' numbers, scaled: (2 (1 + len(NUMBERS)), G)."""
     layers, radii = constants.tree.layer_rings.shape
     own = jnp.stack([numbers.rings / radii, jnp.log1p(numbers.cells) / 4.0])
     return jnp.concatenate([own, truth.layers_apart(layers, grid.NUMBERS)(own)])
+
+
+def seen(known: Grid, numbers: Numbers, constants: Constants) -> Array:
+    """What later stages know of a layer: (seen_size, G)."""
+    return jnp.concatenate([known.context, _features(numbers, constants)])
+
+
+def seen_size(constants: Constants) -> int:
+    """Rows of `seen`."""
+    return grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS))
 
 
 def _left(hit, cells, constants):

@@ -46,9 +46,8 @@ def surroundings(rings: Rings, constants: Constants, shift_showers: int = 0) -> 
     owner = (jnp.minimum(rings.owner, showers - 1) + shift_showers) % showers
     place = jnp.where(ring >= 0, rings.table[owner, jnp.maximum(ring, 0)], capacity + 1)
     own = size[rings.ring]
-    shift = (own * 5 // 16) * jnp.asarray(tree.ring_layer)[rings.ring] + own // 2 * jnp.asarray(tree.ring_radius)[
-        rings.ring
-    ]
+    layer, radius = (jnp.asarray(x)[rings.ring] for x in (tree.ring_layer, tree.ring_radius))
+    shift = (own * 5 // 16) * layer + own // 2 * radius
     return Surroundings(jnp.arange(capacity), shift % own, own, place, size[jnp.maximum(ring, 0)])
 
 

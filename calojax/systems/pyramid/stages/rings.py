@@ -22,9 +22,8 @@ def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     keys = jax.random.split(key, 2)
     radii, hidden = constants.tree.layer_rings.shape[1], config.hidden
-    context = grid.context_size(constants) + 2 * (1 + len(grid.NUMBERS))
     return {
-        "context": dense.init(keys[0], context, hidden),
+        "context": dense.init(keys[0], stage_numbers.seen_size(constants), hidden),
         "place": dense.init_stack(keys[1], (grid.seen_from_ring(radii) + radii + 3, hidden, hidden, 1)),
     }
 
@@ -52,8 +51,7 @@ def _real(known, constants):
 
 def _logit(params, known, numbers, constants):
     layers, radii = constants.tree.layer_rings.shape
-    seen = jnp.concatenate([known.context, stage_numbers.features(numbers, constants)])
-    context = dense.apply(params["context"], seen)
+    context = dense.apply(params["context"], stage_numbers.seen(known, numbers, constants))
 
     def logit(step, cell, states, owed, left):
         own = grid.from_ring(states, step, known.parity, radii - 1)
