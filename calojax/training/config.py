@@ -1,7 +1,7 @@
 """How a system is trained: the `[training]` table of every configuration. Imports no JAX."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from calojax.errors import InputError
 
@@ -13,7 +13,11 @@ class Training:
     steps: Annotated[int, "optimiser steps in all, unless the system's phases say otherwise"] = 10_000
     batch: Annotated[int, "rows in one step, over all devices and processes"] = 256
     tile: Annotated[int, "rows computed together; must divide batch"] = 64
-    learning_rate: Annotated[float, "peak learning rate of AdamW"] = 1e-3
+    optimiser: Annotated[
+        Literal["adamw", "muon"],
+        "AdamW, or Muon for matrices, whose best rates are about ten times larger",
+    ] = "adamw"
+    learning_rate: Annotated[float, "peak learning rate"] = 1e-3
     warmup_steps: Annotated[int, "steps of linear increase of the learning rate from 0"] = 200
     final_learning_rate: Annotated[float, "learning rate at the last step, at the end of a cosine"] = 1e-5
     weight_decay: Annotated[float, "decoupled weight decay, of matrices only"] = 1e-4

@@ -1,6 +1,6 @@
-"""AdamW with clipping, warm-up and cosine, and the split of parameters into trained and frozen ones.
+"""AdamW or Muon with clipping, warm-up and cosine, and the split of parameters into trained and frozen ones.
 
-Source: AdamW arXiv:1711.05101; cosine arXiv:1608.03983.
+Source: AdamW arXiv:1711.05101; Muon arXiv:2502.16982 (AdamW for what is no matrix); cosine arXiv:1608.03983.
 """
 
 from collections.abc import Callable
@@ -29,21 +29,41 @@ def schedule(config: Training, steps: int) -> optax.Schedule:
     )
 
 
-def adamw(config: Training, steps: int) -> optax.GradientTransformation:
+def build(config: Training, steps: int) -> optax.GradientTransformation:
     """The default optimiser of a phase of `steps` steps."""
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.adamw(schedule(config, steps), weight_decay=config.weight_decay, mask=decayed),
-    )
+    rate, decay = schedule(config, steps), config.weight_decay
+    if config.optimiser == "muon":
+        update = optax.contrib.muon(
+            rate, weight_decay=decay, adam_learning_rate=rate, muon_weight_dimension_numbers=_matrix_axes
+        )
+    else:
+        update = optax.adamw(rate, weight_decay=decay, mask=decayed)
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
 
 
 def decayed(params: Tree) -> Tree:
-    """Which leaves weight decay applies to: two or more axes and not named as a bias or scale."""
+    """Which leaves are matrices, to which weight decay applies: two or more axes, not named as a bias or scale."""
+    return jax.tree_util.tree_map_with_path(_is_matrix, params)
 
-    def is_matrix(path, leaf) -> bool:
-        return leaf.ndim >= 2 and (not path or path_names(path)[-1].split("/")[-1] not in _UNDECAYED)
 
-    return jax.tree_util.tree_map_with_path(is_matrix, params)
+def _matrix_axes(params: Tree) -> Tree:
+    """Muon's view of matrices: (..., out, in), with stacked layers in front; Flax kernels are (..., in, out)."""
+
+    def axes(path, leaf):
+        if not _is_matrix(path, leaf):
+            return None
+        n_in, n_out = (leaf.ndim - 2, leaf.ndim - 1) if _name(path) == "kernel" else (leaf.ndim - 1, leaf.ndim - 2)
+        return optax.contrib.MuonDimensionNumbers(reduction_axis=n_in, output_axis=n_out)
+
+    return jax.tree_util.tree_map_with_path(axes, params)
+
+
+def _is_matrix(path, leaf) -> bool:
+    return leaf.ndim >= 2 and _name(path) not in _UNDECAYED
+
+
+def _name(path) -> str:
+    return path_names(path)[-1].split("/")[-1] if path else ""
 
 
 class Split(NamedTuple):

@@ -18,7 +18,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from calojax.errors import InputError
 from calojax.system import Phase, Update
 from calojax.training.config import Training
-from calojax.training.optimiser import Split, adamw, schedule, split
+from calojax.training.optimiser import Split, build, schedule, split
 from calojax.training.tiles import devices_for
 
 Tree = Any
@@ -87,7 +87,7 @@ def _parts(phase: Phase, params: Tree, config: Training) -> tuple[_Part, ...]:
     parts = []
     for update in phase.updates:
         runs = -(-phase.steps // update.every)
-        make, rate = (update.optimiser, None) if update.optimiser else (adamw, schedule(config, runs))
+        make, rate = (update.optimiser, None) if update.optimiser else (build, schedule(config, runs))
         parts.append(_Part(update, split(params, update.trainable), make(config, runs), rate))
     return tuple(parts)
 

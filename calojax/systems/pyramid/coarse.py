@@ -49,7 +49,8 @@ def swapped(ring: Numbers, radii: int) -> Numbers:
     """0 1 2 3 4 -> 1 0 3 2 4.
 
     Where layers go through their rings one by one, even layers go outwards and odd ones in this order, so that of two
-    rings at the same radius in adjacent layers one comes before the other, save for the outermost of an odd number.
+    rings at the same radius in adjacent layers one comes before the other. Only the last ones of an odd number get
+    their turn together, and these take what is left: nothing is decided there.
     """
     other = ring ^ 1
     return other - (other == radii)

@@ -13,10 +13,10 @@ Numbers = Any  # numpy arrays on the host, JAX arrays in a program
 
 
 class Polynomials(NamedTuple):
-    """Mean (Q, degree + 1), in powers of ln(E / 10 GeV), and residual width (Q,) of Q quantities."""
+    """Mean (Q, 4) and logarithm of the width (Q, 2) of Q quantities, in powers of ln(E / 10 GeV)."""
 
     mean: Numbers
-    width: Numbers
+    log_width: Numbers
 
 
 class LayerSize(NamedTuple):
@@ -67,7 +67,7 @@ def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray
     hit_cells = cdf.probabilities(statistics["hit_cells"], pseudo, _between(whole.ring_cells >= 0))
     of = _parents(whole, statistics, pseudo)
     log = lambda probability: np.log(np.maximum(probability, 1e-12))
-    fit = lambda name: Polynomials(statistics[f"{name}.mean"], statistics[f"{name}.width"])
+    fit = lambda name: Polynomials(statistics[f"{name}.mean"], statistics[f"{name}.log_width"])
     constants = Constants(
         tree=whole,
         threshold=np.float32(threshold),

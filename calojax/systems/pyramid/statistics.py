@@ -12,7 +12,9 @@ from calojax.systems.pyramid.coarse import swapped, tree
 
 SMALLEST_EXCESS = 1e-6  # MeV; energies above threshold are kept at or above it, so that their logarithm exists
 _PRIOR = 10.0  # times that each quantity is seen more
-DEGREE = 3  # polynomials in ln E, degree + 1 coefficients
+DEGREE = 3  # of the means in ln E
+_EDGES = np.arange(-10.0, 10.5, 0.5)  # of the bins of ln(E / 10 GeV) in which widths are taken
+_LEAST = 1e-12  # smallest variance
 
 
 class Hits(NamedTuple):
@@ -32,36 +34,55 @@ def hits(showers: np.ndarray, threshold: float) -> Hits:
 
 
 class Fit:
-    """Least squares of many quantities against a polynomial in x, gathered in blocks."""
+    """Many quantities as functions of x, gathered in blocks: a polynomial for the mean, and a width that is exponential
+    in x.
+
+    y = m(x) + exp(w(x)) z,   z of mean 0 and variance 1
+    """
 
     def __init__(self, quantities: int):
-        self.squares = np.zeros((quantities, DEGREE + 1, DEGREE + 1))
-        self.products = np.zeros((quantities, DEGREE + 1))
-        self.total = np.zeros(quantities)
-        self.count = np.zeros(quantities)
+        shape = (quantities, len(_EDGES) + 1)
+        self.squares = np.zeros((*shape, DEGREE + 1, DEGREE + 1))
+        self.products = np.zeros((*shape, DEGREE + 1))
+        self.total = np.zeros(shape)
+        self.count = np.zeros(shape)
 
     def add(self, quantity: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
         """quantity, x, y: (H,); which quantity, where, and its value."""
         powers = x[:, None] ** np.arange(DEGREE + 1)
-        np.add.at(self.squares, quantity, powers[:, :, None] * powers[:, None])
-        np.add.at(self.products, quantity, powers * y[:, None])
-        np.add.at(self.total, quantity, y * y)
-        np.add.at(self.count, quantity, 1)
+        at = quantity, np.searchsorted(_EDGES, x)
+        np.add.at(self.squares, at, powers[:, :, None] * powers[:, None])
+        np.add.at(self.products, at, powers * y[:, None])
+        np.add.at(self.total, at, y * y)
+        np.add.at(self.count, at, 1)
 
     def solve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (quantities, degree + 1) and residual standard deviations.
+        """Coefficients of the mean (quantities, DEGREE + 1) and of the logarithm of the width (quantities, 2).
 
         Every quantity as if it had been seen a few times more, at all energies, where all quantities together lie: one
         that is rare does not run away where it was never seen.
         """
-        squares = self.squares.sum(0)
-        pool = np.linalg.solve(squares + 1e-3 * np.eye(DEGREE + 1), self.products.sum(0))
-        more = _PRIOR * squares / max(self.count.sum(), 1.0) + 1e-6 * np.eye(DEGREE + 1)
-        coefficients = np.linalg.solve(self.squares + more, (self.products + more @ pool)[..., None])[..., 0]
-        inner = np.einsum("qi,qij,qj->q", coefficients, self.squares, coefficients)
-        residual = self.total - 2 * np.einsum("qi,qi->q", coefficients, self.products) + inner
-        variance = (np.maximum(residual, 0) + 1.0) / (self.count + 1.0)
-        return coefficients, np.sqrt(variance)
+        squares, products = self.squares.sum(1), self.products.sum(1)
+        mean = _least_squares(squares, products, 1e-3)
+        return mean, self._log_width(mean)
+
+    def _log_width(self, mean: np.ndarray) -> np.ndarray:
+        """Half the logarithm of the variance in each bin of x against x."""
+        inner = np.einsum("qi,qbij,qj->qb", mean, self.squares, mean)
+        residual = np.maximum(self.total - 2 * np.einsum("qi,qbi->qb", mean, self.products) + inner, 0.0)
+        together = (residual.sum(0) + 1.0) / (self.count.sum(0) + 1.0)
+        half_log = 0.5 * np.log((residual + together) / (self.count + 1.0) + _LEAST)
+        squares = self.squares[..., :2, :2].sum(1)
+        products = np.einsum("qb,qbi->qi", half_log, self.squares[..., 0, :2])
+        return _least_squares(squares, products, 1e-3)
+
+
+def _least_squares(squares: np.ndarray, products: np.ndarray, ridge: float) -> np.ndarray:
+    """Coefficients (Q, n) for normal equations (Q, n, n), (Q, n), each quantity drawn towards all of them together."""
+    small = ridge * np.eye(squares.shape[-1])
+    pool = np.linalg.solve(squares.sum(0) + small, products.sum(0))
+    more = _PRIOR * squares.sum(0) / max(squares[:, 0, 0].sum(), 1.0) + ridge * small
+    return np.linalg.solve(squares + more, (products + more @ pool)[..., None])[..., 0]
 
 
 class Statistics:
@@ -156,7 +177,7 @@ class Statistics:
         """Counts and fits, float64."""
         out = {name: getattr(self, name) for name in ("hit_layers", "hit_rings", "hit_cells")}
         for name in ("response", "layer_share", "ring_share", "sizes", "log_hits", "hit_share"):
-            out[f"{name}.mean"], out[f"{name}.width"] = getattr(self, name).solve()
+            out[f"{name}.mean"], out[f"{name}.log_width"] = getattr(self, name).solve()
         mean, square = self.moments.T / self.showers
         spread = np.sqrt(np.maximum(square - mean**2, 0))
         return out | {

@@ -116,9 +116,9 @@ def capacities(config: Config, known: fixed.Constants) -> tuple[tuple[int, int],
 def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[str, np.ndarray]) -> int:
     """Position in `capacities` of the one that a tile with these energies (T,) should fit."""
     x = np.log(np.asarray(conditions["incident_energy"], float) / 1e4)
-    expected = np.polynomial.polynomial.polyval(x, np.asarray(known.sizes.mean[0], float))
-    expected = np.clip(expected, 1, known.ring_size.shape[0])
-    needed = expected.sum() + _SIGMAS * float(known.sizes.width[0]) * np.sqrt(len(x))
+    value = lambda coefficients: np.polynomial.polynomial.polyval(x, np.asarray(coefficients[0], float))
+    expected = np.clip(value(known.sizes.mean), 1, known.ring_size.shape[0])
+    needed = expected.sum() + _SIGMAS * np.sqrt((np.exp(2 * value(known.sizes.log_width))).sum())
     sizes = [rings for rings, _ in capacities(config, known)]
     return min(int(np.searchsorted(sizes, needed)), len(sizes) - 1)
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from calojax.nn import sets
-from calojax.systems.pyramid.constants import Constants
+from calojax.systems.pyramid.constants import Constants, Polynomials
 
 
 class Rings(NamedTuple):
@@ -123,10 +123,19 @@ def energy_features(incident_energy: Array, constants: Constants) -> Array:
     return jnp.stack([x, x * x, x**3])
 
 
-def polynomial(fit, incident_energy: Array) -> Array:
+def mean(fit: Polynomials, incident_energy: Array) -> Array:
     """Means of Q quantities at T energies: (Q, T)."""
+    return _polynomial(fit.mean, incident_energy)
+
+
+def width(fit: Polynomials, incident_energy: Array) -> Array:
+    """Their widths: (Q, T)."""
+    return jnp.exp(_polynomial(fit.log_width, incident_energy))
+
+
+def _polynomial(coefficients, incident_energy):
     x = jnp.log(incident_energy / 1e4)
-    return fit.mean @ (x[None] ** jnp.arange(fit.mean.shape[1])[:, None])
+    return coefficients @ (x[None] ** jnp.arange(coefficients.shape[1])[:, None])
 
 
 def on_grid(per_shower: Array, layers: int) -> Array:

@@ -75,11 +75,11 @@ def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
 def log_probability(
     params: dict[str, Any], pattern: Hits, energies: Energies, listed: Cells, constants: Constants
 ) -> dict[str, Array]:
-    """Log densities of the standardised logits, by level, each (T,); listed: all hit cells of the pattern."""
+    """Log densities of ln(total) and of the logits of the shares, by level, each (T,); listed: the hit cells."""
     showers, depth = pattern.known.energy.shape[1], constants.tree.layer_rings.shape[0]
     by_shower = lambda score: jnp.sum(score.reshape(showers, depth), 1)
     total = _standard(pattern, energies.total, constants)
-    of_total = mixtures.log_density(_raw(params, pattern, constants), total)
+    of_total = mixtures.log_density(_raw(params, pattern, constants), total) - jnp.log(_fit(pattern, constants)[1])
     of_layers = energy_layers.log_density(params, pattern, energies.total, total, energies.layers, constants)
     of_rings = energy_rings.log_density(params, pattern, energies.layers, energies.rings, constants)
     of_cells = energy_cells.log_density(params, pattern, energies.cells, listed, constants)
@@ -100,21 +100,23 @@ def draw(
     per_step: rings of the list that can share out energy in one step.
     """
     standard = jnp.clip(mixtures.draw(_raw(params, pattern, constants), uniforms.total), -8.0, 8.0)
-    log_response = standard * constants.response.width[0] + _response(pattern, constants)
-    total = pattern.known.incident_energy * jnp.exp(log_response)
+    mean, width = _fit(pattern, constants)
+    total = pattern.known.incident_energy * jnp.exp(standard * width + mean)
     layers = energy_layers.draw(params, pattern, total, standard, uniforms.layers, constants)
     rings = truth.from_grid(energy_rings.draw(params, pattern, layers, uniforms.rings, constants), constants)
     in_list = rings[jnp.minimum(pattern.rings.owner, rings.shape[0] - 1), pattern.rings.ring]
     return energy_cells.draw(params, pattern, in_list, uniforms.cells, per_step, constants)
 
 
-def _response(pattern, constants):
-    return truth.polynomial(constants.response, pattern.known.incident_energy)[0]
+def _fit(pattern, constants):
+    """Mean and width (T,) of the logarithm of the response."""
+    energy = pattern.known.incident_energy
+    return truth.mean(constants.response, energy)[0], truth.width(constants.response, energy)[0]
 
 
 def _standard(pattern, total, constants):
-    log_ratio = jnp.log(jnp.maximum(total, shares.TINY) / pattern.known.incident_energy)
-    return (log_ratio - _response(pattern, constants)) / constants.response.width[0]
+    mean, width = _fit(pattern, constants)
+    return (jnp.log(jnp.maximum(total, shares.TINY) / pattern.known.incident_energy) - mean) / width
 
 
 def _raw(params, pattern, constants):

@@ -35,7 +35,7 @@ def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
 
 
 def log_density(params: dict[str, Any], pattern: Hits, energy: Array, listed: Cells, constants: Constants) -> Array:
-    """Of the standardised logits of the cells' energies (A, E): (C,), for the hit cells `listed` (C,)."""
+    """Of the logits of the cells' energies (A, E): (C,), for the hit cells `listed` (C,)."""
     views = _views(pattern, constants)
     per_cell, of_ring = _of_ring(pattern, jnp.sum(energy, 0), views, constants)
     ordered = _in_order(energy, views)

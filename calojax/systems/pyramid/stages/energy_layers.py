@@ -1,7 +1,8 @@
 """Stage 4, second level: the shower's energy shared out to its hit layers, from front to back.
 
 A layer sees the numbers of hits, the total, how far the layers before it departed from the usual share, and how much
-energy is left for each hit that is left.
+energy is left for each hit that is left, relative to the shower's and in MeV: a single particle that crosses a layer
+leaves the same energy in any shower.
 """
 
 from typing import Any
@@ -24,14 +25,14 @@ def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     keys, hidden = jax.random.split(key, 2), config.hidden
     context = numbers.seen_size(constants) + 1
-    sizes = (len(numbers.HISTORY) + 2, hidden, hidden, mixtures.parameters(config.components))
+    sizes = (len(numbers.HISTORY) + 3, hidden, hidden, mixtures.parameters(config.components))
     return {"layer_context": dense.init(keys[0], context, hidden), "layers": dense.init_stack(keys[1], sizes)}
 
 
 def log_density(
     params: dict[str, Any], pattern: Hits, total: Array, standard: Array, layers: Array, constants: Constants
 ) -> Array:
-    """Of the standardised logits of the layers' energies (G,): (G,); total (T,) MeV, and standardised."""
+    """Of the logits of the layers' energies (G,): (G,); total (T,) MeV, and standardised."""
     depth = constants.tree.layer_rings.shape[0]
     by_layer, on_grid = lambda x: x.reshape(-1, depth).T, lambda x: x.T.ravel()
     energy, hits = by_layer(layers), by_layer(pattern.numbers.cells)
@@ -79,14 +80,16 @@ def _context(params, pattern, standard, constants):
 
 
 def _fit(pattern, constants):
-    """Mean and width (G,) of the logits of the layers' shares: those of their hits, and a polynomial in ln E."""
+    """Mean and width (G,) of the logits of the layers' shares: those of their hits, and polynomials in ln E."""
     energy = pattern.known.incident_energy
-    mean = truth.polynomial(constants.layer_share, energy).T.ravel()
+    by_layer = lambda values: values.T.ravel()
     of_hits = shares.logits(pattern.numbers.cells.reshape(energy.shape[0], -1).T.astype(jnp.float32))
-    return shares.Fit(mean + of_hits.T.ravel(), jnp.tile(constants.layer_share.width, energy.shape[0]))
+    mean, width = truth.mean(constants.layer_share, energy), truth.width(constants.layer_share, energy)
+    return shares.Fit(by_layer(mean + of_hits), by_layer(width))
 
 
 def _raw(params, context, history, left, hits_left, energy_per_hit):
-    ratio = shares.log_ratio(left, jnp.maximum(hits_left, 1) * energy_per_hit, 5.0)
-    moving = jnp.concatenate([history / 2.0, ratio[None], jnp.log1p(hits_left)[None] / 4.0])
-    return dense.apply_stack(params["layers"], moving, context)
+    hits = jnp.maximum(hits_left, 1)
+    ratio = shares.log_ratio(left, hits * energy_per_hit, 5.0)
+    counted = jnp.stack([ratio, jnp.log1p(hits_left) / 4.0, jnp.log(left / hits + shares.TINY)])
+    return dense.apply_stack(params["layers"], jnp.concatenate([history / 2.0, counted]), context)

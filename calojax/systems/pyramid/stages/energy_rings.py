@@ -28,7 +28,7 @@ def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
 
 
 def log_density(params: dict[str, Any], pattern: Hits, layers: Array, rings: Array, constants: Constants) -> Array:
-    """Of the standardised logits of the rings' energies (R, G): (G,); layers (G,)."""
+    """Of the logits of the rings' energies (R, G): (G,); layers (G,)."""
     return _divide(params, pattern, layers, rings, constants, draw=False)[1]
 
 
@@ -98,6 +98,6 @@ def _context(params, pattern, per_cell, constants):
 def _fit(pattern, constants):
     """Mean, but for the share of the hits, and width (R, G) of the logits of the rings' shares."""
     energy = pattern.known.incident_energy
-    mean = truth.to_grid(truth.polynomial(constants.ring_share, energy).T, constants)
-    width = truth.to_grid(jnp.tile(constants.ring_share.width, (energy.shape[0], 1)), constants)
-    return mean, jnp.maximum(width, 1e-2)
+    on_grid = lambda values: truth.to_grid(values.T, constants)
+    width = jnp.maximum(on_grid(truth.width(constants.ring_share, energy)), 1e-2)
+    return on_grid(truth.mean(constants.ring_share, energy)), width

@@ -174,7 +174,8 @@ def _total(params, known, constants):
 
 
 def _total_fit(known, constants):
-    return truth.polynomial(constants.log_hits, known.incident_energy)[0], constants.log_hits.width[0]
+    energy = known.incident_energy
+    return truth.mean(constants.log_hits, energy)[0], truth.width(constants.log_hits, energy)[0]
 
 
 def _standard(known, total, constants):
@@ -184,8 +185,8 @@ def _standard(known, total, constants):
 
 def _shares(known, constants):
     """Mean and width (G,) of the logits of the layers' shares."""
-    mean = truth.polynomial(constants.hit_share, known.incident_energy).T.ravel()
-    return mean, jnp.tile(constants.hit_share.width, known.incident_energy.shape[0])
+    by_layer = lambda fit_of: fit_of(constants.hit_share, known.incident_energy).T.ravel()
+    return by_layer(truth.mean), by_layer(truth.width)
 
 
 def _contexts(params, known, total, constants):

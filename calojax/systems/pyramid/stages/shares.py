@@ -40,8 +40,8 @@ def draw(raw: Array, uniform: Array, fit: Fit, left: Array, here: Array, free: A
 
 
 def log_density(raw: Array, fit: Fit, taken: Array, rest: Array, free: Array) -> Array:
-    """Log density of the standardised logit (P,) of what a child took, 0 where it was not free to choose."""
-    return jnp.where(free, mixtures.log_density(raw, standard(fit, taken, rest, free)), 0.0)
+    """Log density of the logit (P,) of what a child took, 0 where it was not free to choose."""
+    return jnp.where(free, mixtures.log_density(raw, standard(fit, taken, rest, free)) - jnp.log(fit.width), 0.0)
 
 
 def standard(fit: Fit, taken: Array, rest: Array, free: Array) -> Array:
