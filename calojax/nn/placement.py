@@ -13,7 +13,8 @@ at equal chances; k comes out exactly, because p is 1 where all that is left is 
 n subcells, E parents.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -31,9 +32,30 @@ class Placed(NamedTuple):
 
 
 class Logit(Protocol):
-    """What decides: (step, cell (E,), states (n, E), owed (E,), left (E,)) -> logit (E,)."""
+    """What decides: (step, cell (E,), memory, owed (E,), left (E,)) -> logit (E,)."""
 
-    def __call__(self, step: Array, cell: Array, states: Array, owed: Array, left: Array) -> Array: ...
+    def __call__(self, step: Array, cell: Array, memory: Any, owed: Array, left: Array, /) -> Array: ...
+
+
+class Memory(NamedTuple):
+    """What the decision sees of the cells placed before: at first, with one more of them, and the pattern in it.
+
+    put: (memory, step, hit (E,) bool) -> memory, the cell being that of the step; pattern: memory -> (n, E) bool.
+    """
+
+    start: Any
+    put: Callable[[Any, Array, Array], Any]
+    pattern: Callable[[Any], Array]
+
+
+def states(real: Array, order: Array) -> Memory:
+    """The usual one: UNPLACED, EMPTY or HIT for every cell (n, E)."""
+
+    def put(memory, step, hit):
+        at = jnp.arange(real.shape[0])[:, None] == order[step]
+        return jnp.where(at, jnp.where(hit, HIT, EMPTY), memory)
+
+    return Memory(jnp.where(real, UNPLACED, EMPTY), put, lambda memory: memory == HIT)
 
 
 def interleaved(n: int) -> np.ndarray:
@@ -43,42 +65,40 @@ def interleaved(n: int) -> np.ndarray:
     return np.argsort(np.asarray(reverse), kind="stable").astype(np.int32)
 
 
-def score(logit: Logit, order: Array, k: Array, real: Array, pattern: Array) -> Placed:
+def score(logit: Logit, order: Array, k: Array, real: Array, pattern: Array, memory: Memory | None = None) -> Placed:
     """Log probability of a known pattern (teacher forcing).
 
-    order (steps, E): the cell of every element in each step; k (E,); real, pattern (n, E).
+    order (steps, E): the cell of every element in each step, n where there is none; k (E,); real, pattern (n, E).
     """
-    return _place(logit, order, k, real, lambda step, cell, p: _row(pattern, cell))
+    return _place(logit, order, k, real, _by_step(pattern, order), lambda hit, p: hit, memory)
 
 
-def draw(logit: Logit, order: Array, k: Array, real: Array, uniforms: Array) -> Placed:
+def draw(logit: Logit, order: Array, k: Array, real: Array, uniforms: Array, memory: Memory | None = None) -> Placed:
     """A pattern with exactly k (E,) hits among the real (n, E) subcells; uniforms (n, E), one per subcell."""
-    return _place(logit, order, k, real, lambda step, cell, p: _row(uniforms, cell) < p)
+    return _place(logit, order, k, real, _by_step(uniforms, order), lambda uniform, p: uniform < p, memory)
 
 
-def _place(logit, order, k, real, choose):
-    n, elements = real.shape
+def _place(logit, order, k, real, given, choose, memory):
+    remember = memory or states(real, order)
 
-    def body(carry, step_and_cell):
-        states, owed, left, total = carry
-        step, cell = step_and_cell
-        at = jnp.arange(n)[:, None] == cell
-        exists = jnp.any(at & real, 0)
+    def body(carry, now):
+        memory, owed, left, total = carry
+        step, cell, exists, mine = now
         free = exists & (owed > 0) & (owed < left)
-        odds = logit(step, cell, states, owed, left) + jnp.log(jnp.where(free, owed / jnp.maximum(left - owed, 1), 1.0))
+        odds = logit(step, cell, memory, owed, left) + jnp.log(jnp.where(free, owed / jnp.maximum(left - owed, 1), 1.0))
         probability = jnp.where(free, jax.nn.sigmoid(odds), (owed > 0).astype(odds.dtype))
-        hit = choose(step, cell, probability) & exists
+        hit = choose(mine, probability) & exists
         total += jnp.where(free, jax.nn.log_sigmoid(jnp.where(hit, odds, -odds)), 0.0)
-        states = jnp.where(at, jnp.where(hit, HIT, EMPTY), states)
-        return (states, owed - hit, left - exists, total), None
+        return (remember.put(memory, step, hit), owed - hit, left - exists, total), None
 
-    start = (jnp.where(real, UNPLACED, EMPTY), k, jnp.sum(real, 0), jnp.zeros(elements))
-    steps = jnp.arange(order.shape[0])
-    (states, _, _, total), _ = jax.lax.scan(jax.checkpoint(body), start, (steps, order))
-    return Placed(states == HIT, total)
+    start = (remember.start, k, jnp.sum(real, 0), jnp.zeros(real.shape[1]))
+    steps = (jnp.arange(order.shape[0]), order, _by_step(real, order), given)
+    (memory, _, _, total), _ = jax.lax.scan(jax.checkpoint(body), start, steps)
+    return Placed(remember.pattern(memory), total)
 
 
-def _row(values, cell):
-    """values (n, E) at cell (E,), without a gather."""
-    at = jnp.arange(values.shape[0])[:, None] == cell
-    return jnp.any(values & at, 0) if values.dtype == bool else jnp.sum(jnp.where(at, values, 0), 0)
+def _by_step(values, order):
+    """values (n, E) of the cell of each step: (steps, E); 0 where there is none."""
+    return jnp.where(
+        order < len(values), jnp.take_along_axis(values, jnp.minimum(order, len(values) - 1), axis=0), 0
+    ).astype(values.dtype)

@@ -75,3 +75,17 @@ def test_interleaved_is_a_permutation_spread_over_the_circle(n):
     np.testing.assert_array_equal(np.sort(order), np.arange(n))
     if n == 16:
         np.testing.assert_array_equal(order[:8], [0, 8, 4, 12, 2, 10, 6, 14])
+
+
+def test_what_is_remembered_is_up_to_the_caller(order):
+    """The same draw from running sums of the hits as from the states of the cells."""
+    k = jax.random.randint(jax.random.key(0), (PARENTS,), 0, N + 1)
+    real, uniforms = jnp.ones((N, PARENTS), bool), jax.random.uniform(jax.random.key(1), (N, PARENTS))
+    from_states = lambda step, cell, states, owed, left: 0.5 * jnp.sum(states == placement.HIT, 0)
+    from_sum = lambda step, cell, memory, owed, left: 0.5 * memory.sum(0)
+    put = lambda memory, cell, hit: memory + (hit & (jnp.arange(N)[:, None] == cell))
+    memory = placement.Memory(jnp.zeros((N, PARENTS), int), put, lambda memory: memory > 0)
+    one = placement.draw(from_states, order, k, real, uniforms)
+    other = placement.draw(from_sum, order, k, real, uniforms, memory)
+    np.testing.assert_array_equal(one.pattern, other.pattern)
+    np.testing.assert_array_equal(one.log_probability, other.log_probability)

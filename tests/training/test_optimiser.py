@@ -6,7 +6,7 @@ import pytest
 
 from calojax.errors import InputError
 from calojax.training import Training
-from calojax.training.optimiser import adamw, decayed, schedule, split
+from calojax.training.optimiser import build, decayed, schedule, split
 
 PARAMS = {"a": {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}, "c": [{"scale": jnp.ones((3, 2))}, jnp.ones((2, 2))]}
 
@@ -28,13 +28,34 @@ def test_only_matrices_decay():
     assert decayed(PARAMS) == {"a": {"w": True, "b": False}, "c": [{"scale": False}, True]}
 
 
-def test_without_gradient_matrices_shrink_and_biases_stay():
-    config = Training(steps=10, warmup_steps=0, learning_rate=0.1, weight_decay=0.5)
-    transform = adamw(config, 10)
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_without_gradient_matrices_shrink_and_biases_stay(optimiser):
+    config = Training(steps=10, optimiser=optimiser, warmup_steps=0, learning_rate=0.1, weight_decay=0.5)
+    transform = build(config, 10)
     chosen = split(PARAMS, None).take(PARAMS)
     zero = {name: jnp.zeros_like(leaf) for name, leaf in chosen.items()}
     change, _ = transform.update(zero, transform.init(chosen), chosen)
     assert {name for name, leaf in change.items() if (leaf != 0).any()} == {"a/w", "c/1"}
+
+
+def test_muon_takes_a_matrix_as_a_whole_and_stacked_ones_one_by_one():
+    config = Training(steps=10, optimiser="muon", warmup_steps=0, learning_rate=0.1, clip_norm=1e9)
+    draw = np.random.default_rng(0)
+    gradients = {
+        "tall": draw.normal(size=(12, 3)),
+        "stack": draw.normal(size=(2, 12, 3)) * np.array([1.0, 50.0])[:, None, None],
+        "kernel": draw.normal(size=(3, 12)),
+        "bias": draw.normal(size=(2, 3)),
+    }
+    gradients = {name: jnp.asarray(g, jnp.float32) for name, g in gradients.items()}
+    params = {name: jnp.zeros(g.shape) for name, g in gradients.items()}
+    transform = build(config, 10)
+    change, _ = transform.update(gradients, transform.init(params), params)
+    for matrix in (change["tall"], *change["stack"], change["kernel"].T):
+        sizes = np.linalg.svd(np.asarray(matrix) / 0.1, compute_uv=False) / 2  # sqrt(12 out / 3 in)
+        assert sizes.min() > 0.6 and sizes.max() < 1.3  # the iteration brings all of them near 1
+    each = np.asarray(change["bias"] / -jnp.sign(gradients["bias"]))  # Adam: all by as much
+    assert each.min() > 0.1 and each.max() - each.min() < 1e-5
 
 
 @pytest.mark.parametrize(

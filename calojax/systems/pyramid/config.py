@@ -31,7 +31,7 @@ class Model:
     ] = "conditional"
     hidden: Annotated[int, "width of the networks of layers and rings"] = 64
     cell_hidden: Annotated[int, "width of the networks that run once per cell: most of the time goes here"] = 64
-    components: Annotated[int, "components of each mixture of logistics"] = 4
+    components: Annotated[int, "components of each mixture of logistics"] = 10
     couplings: Annotated[int, "couplings of each spline flow (coupling rqs only)"] = 8
     bins: Annotated[int, "bins of each spline (coupling rqs only)"] = 8
     bound: Annotated[float, "splines act on [-bound, bound] in units of standard deviations (rqs only)"] = 6.0

@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from calojax.systems.pyramid import hits, placed, published, truth
@@ -13,11 +14,9 @@ from calojax.systems.pyramid.noise import Noise
 from calojax.systems.pyramid.stages import energies
 from calojax.systems.pyramid.truth import Showers
 
-_SPARE = 32  # more places than the mean in the list of the cells that get their energy in one step
-
 
 class Drawn(NamedTuple):
-    """Hit cells of a tile by ring: rings, cells (A, E) bool, excess (A, E) MeV; overflow: the list was too short."""
+    """Hit cells of a tile by ring: rings, cells (A, E) bool, excess (A, E) MeV; overflow: a list was too short."""
 
     rings: truth.Rings
     cells: Array
@@ -56,13 +55,9 @@ def draw(
     config: Model,
     constants: Constants,
 ) -> Drawn:
-    """incident_energy (T,), MeV; keys (T,), one per shower; capacity: hit rings and hit cells that the tile can hold.
-
-    All cells of a ring get their energy in the same number of steps, each for about as many hit cells.
-    """
+    """incident_energy (T,), MeV; keys (T,), one per shower; capacity: hit rings and cells that the tile can hold."""
     noise, (rings, cells) = Noise(keys), capacity
     pattern = form(config).draw(params, incident_energy, noise, rings, config, constants)
     uniforms = energies.noise(noise, pattern.rings, constants)
-    per_step = min(rings, -(-cells // constants.tree.ring_cells.shape[1]) + _SPARE)
-    excess, overflow = energies.draw(params["energies"], pattern, uniforms, per_step, constants)
-    return Drawn(pattern.rings, pattern.cells, excess, pattern.overflow | overflow)
+    excess = energies.draw(params["energies"], pattern, uniforms, cells, constants)
+    return Drawn(pattern.rings, pattern.cells, excess, pattern.overflow | (jnp.sum(pattern.cells) > cells))

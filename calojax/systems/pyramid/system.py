@@ -98,7 +98,7 @@ def generate(
     value = jnp.where(used, drawn.excess[alpha, place] + known.threshold, 0.0)
     by_ring = jnp.sum(drawn.cells, 0, dtype=jnp.int32)
     count = sets.sum_by_owner(by_ring, drawn.rings.owner, energy.shape[0])
-    return Sparse(index, value, count, drawn.overflow | (jnp.sum(by_ring) > hits))
+    return Sparse(index, value, count, drawn.overflow)
 
 
 def capacities(config: Config, known: fixed.Constants) -> tuple[tuple[int, int], ...]:

@@ -33,27 +33,27 @@ def test_every_cell_has_one_turn(listed):
         assert [int(order[rank[cell, place], place]) for cell in range(size)] == list(range(size))
 
 
-def test_neighbours_are_seen_at_the_same_angle(listed):
+@pytest.mark.parametrize("cell", [0, 3, 7])
+def test_neighbours_are_seen_at_the_same_angle(listed, cell):
     known, rings = listed
     around = ringlist.surroundings(rings, known)
-    values = jax.random.normal(jax.random.key(0), (8, rings.owner.shape[0]))
-    values = jnp.where(jnp.arange(8)[:, None] < around.size, values, jnp.nan)  # cells that do not exist are never seen
-    twice = ringlist.table(values, around)
-    for cell in (0, 3, 7):
-        cells = jnp.minimum(cell, around.size - 1)
-        near = np.asarray(ringlist.near_view(twice, around, cells, 1)).reshape(len(cells), -1, 3)
-        whole = np.asarray(ringlist.near_view(twice, around, cells)).reshape(len(cells), -1, 8)
-        for place in range(len(cells)):
-            for m, there in enumerate(np.asarray(around.near[:, place])):
-                if there >= len(cells):
-                    assert (near[place, m] == 0).all() and (whole[place, m] == 0).all()
-                    continue
-                n, own = int(around.size[there]), int(around.size[place])
-                middle = (int(cells[place]) + 0.5) / own
-                same = int(np.floor(middle * n))
-                ring = np.asarray(values[:, there])
-                np.testing.assert_array_equal(near[place, m], ring[(same + np.arange(-1, 2)) % n])
-                np.testing.assert_array_equal(whole[place, m], ring[(same + np.arange(8)) % n])
+    n_rings, size = len(around.size), np.asarray(around.size)
+    numbers = np.where(np.arange(8) < size[:, None], 1 + np.arange(8 * n_rings).reshape(-1, 8), -1)  # -1 does not exist
+    numbers = np.pad(numbers, ((0, 2), (0, 0)))
+    cells = jnp.minimum(cell, around.size - 1)
+    seen = numbers.ravel()[ringlist.neighbourhood(around, cells, 8, 1)].T
+    own, near = seen[:, :7], seen[:, 7:].reshape(n_rings, -1, 3)
+    first, width = ringlist.near_from(around, cells, 8, None)
+    assert width == 8
+    for place, at in enumerate(np.asarray(cells)):
+        np.testing.assert_array_equal(own[place], numbers[place][(at + 1 + np.arange(7)) % size[place]])
+        for m, there in enumerate(np.asarray(around.near[:, place])):
+            if there >= n_rings:
+                assert (near[place, m] == 0).all()
+                continue
+            same = int(np.floor((at + 0.5) / size[place] * size[there]))
+            np.testing.assert_array_equal(near[place, m], numbers[there][(same + np.arange(-1, 2)) % size[there]])
+            assert int(first[m, place]) == same
 
 
 def test_neighbours_get_their_turn_one_after_the_other():

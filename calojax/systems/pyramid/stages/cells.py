@@ -5,7 +5,7 @@ owes its hit has to know where its neighbour's is, however far), and of six more
 of a cell is how far it departs from its ring's mean: 1 - k/n where hit, -k/n where not, 0 where not yet placed.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.coarse import FACES, NEIGHBOURS
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
-from calojax.systems.pyramid.stages import ringlist
+from calojax.systems.pyramid.stages import ringbits, ringlist
 from calojax.systems.pyramid.truth import Rings
 
 REACH = 2  # cells to either side that are seen of the rings that share no face
@@ -48,8 +48,8 @@ def log_probability(
     around = ringlist.surroundings(rings, constants, shift_showers)
     counts = jnp.sum(pattern, 0, dtype=jnp.int32)
     logit = _logit(params, incident_energy, rings, counts, around, config, constants)
-    order = ringlist.order(pattern.shape[0], around)
-    return placement.score(logit, order, counts, _real(rings, constants), pattern).log_probability
+    order, real = ringlist.order(pattern.shape[0], around), _real(rings, constants)
+    return placement.score(logit, order, counts, real, pattern, _memory(around, order)).log_probability
 
 
 def draw(
@@ -64,8 +64,52 @@ def draw(
     """Hit cells (A, E) bool, counts (E,) of each ring; uniforms (A, E), one per cell."""
     around = ringlist.surroundings(rings, constants)
     logit = _logit(params, incident_energy, rings, counts, around, config, constants)
-    order = ringlist.order(uniforms.shape[0], around)
-    return placement.draw(logit, order, counts, _real(rings, constants), uniforms).pattern
+    order, real = ringlist.order(uniforms.shape[0], around), _real(rings, constants)
+    return placement.draw(logit, order, counts, real, uniforms, _memory(around, order)).pattern
+
+
+class _Seen(NamedTuple):
+    """Bits of the cells that are placed, and of those that are hit; all as words, see `ringbits`.
+
+    ring (2, W, E): of every ring; own (2, W', E), faces (2, W', FACES, E), others (2, W', M - FACES, E): what is seen
+    of the own ring and the neighbours from the cell whose turn it is. They are made at the end of the turn before, so
+    that they are made once, and not again for every cell that is seen.
+    """
+
+    ring: Array
+    own: Array
+    faces: Array
+    others: Array
+
+
+def _memory(around, order):
+    cells = len(order)
+    each = ringbits.of_cell(order, around.size, cells)  # (W, A, E)
+    cell = jnp.minimum(order, around.size - 1)
+    following = ringlist.next_cell(around, cell)
+    near = [(some, *ringlist.near_from(some, cell, cells, reach)) for some, reach in _neighbours(around)]
+    words = lambda bits, first, width: jnp.stack([ringbits.view(x, first, width) for x in bits])
+
+    def see(ring, step):
+        padded = jnp.pad(ring, ((0, 0), (0, 0), (0, 2)))
+        of_near = [words(padded[:, :, some.near], first[:, step], width) for some, first, width in near]
+        return _Seen(ring, words(ring, following[step], cells - 1), *of_near)
+
+    def put(memory, step, hit):
+        bits = each[:, step]
+        return see(memory.ring | jnp.stack([bits, jnp.where(hit, bits, 0)]), jnp.minimum(step + 1, cells - 1))
+
+    def pattern(memory):
+        exists = jnp.arange(cells)[:, None] < around.size
+        return (ringbits.unpack(ringbits.view(memory.ring[1], jnp.zeros_like(around.size), cells), cells) > 0) & exists
+
+    nothing = jnp.zeros((2, ringbits.n_words(cells), around.size.shape[0]), jnp.uint32)
+    return placement.Memory(see(nothing, 0), put, pattern)
+
+
+def _neighbours(around):
+    """Those that share a face and the others, each with how far they are seen."""
+    return (around.some(slice(FACES)), None), (around.some(slice(FACES, None)), REACH)
 
 
 def _real(rings, constants):
@@ -86,18 +130,26 @@ def _logit(params, incident_energy, rings, counts, around, config, constants):
     cells = constants.tree.ring_cells.shape[1]
     share = (counts / constants.ring_size[rings.ring])[None]
     hidden = dense.apply(params["context"], _context(incident_energy, rings, around, share, config, constants))
-    faces, others = around.some(slice(FACES)), around.some(slice(FACES, None))
+    near_share = ringlist.near_numbers(share, around)
 
-    def logit(step, cell, states, owed, left):
-        departure = jnp.where(states == placement.UNPLACED, 0.0, (states == placement.HIT) - share)
-        twice = ringlist.table(departure, around)
-        cell = jnp.minimum(cell, around.size - 1)
-        near = [ringlist.near_view(twice, faces, cell), ringlist.near_view(twice, others, cell, REACH)]
+    window = ringlist.window(cells, REACH)
+
+    def logit(step, cell, memory, owed, left):
+        near = [
+            _departures(memory.faces, near_share[:FACES], cells),
+            _departures(memory.others, near_share[FACES:], window),
+        ]
         if not config.neighbours:
             near = [jnp.zeros_like(x) for x in near]
-        counted = jnp.stack([owed / jnp.maximum(left, 1), left / cells], 1)
-        seen = jnp.concatenate([ringlist.own_view(twice, around, cell), *near, counted], 1)
+        counted = jnp.stack([owed / jnp.maximum(left, 1), left / cells])
+        seen = jnp.concatenate([_departures(memory.own, share[0], cells - 1), *near, counted])
         context = params["step"][:, step][:, None] + hidden
-        return dense.apply_stack(params["place"], jax.nn.relu(dense.apply(params["seen"], seen.T) + context))[0]
+        return dense.apply_stack(params["place"], jax.nn.relu(dense.apply(params["seen"], seen) + context))[0]
 
     return logit
+
+
+def _departures(bits, share, width):
+    """1 - k/n where hit, -k/n where not, 0 where not placed: bits (2, W, ..., E), share (..., E) -> (... width, E)."""
+    placed, hit = (ringbits.unpack(words, width) for words in bits)
+    return (hit - placed * share[..., None, :]).reshape(-1, share.shape[-1])

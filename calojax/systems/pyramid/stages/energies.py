@@ -92,20 +92,15 @@ def log_probability(
     }
 
 
-def draw(
-    params: dict[str, Any], pattern: Hits, uniforms: Uniforms, per_step: int, constants: Constants
-) -> tuple[Array, Array]:
-    """Energies above threshold of the hit cells, (A, E), MeV; and whether `per_step` was too few.
-
-    per_step: rings of the list that can share out energy in one step.
-    """
+def draw(params: dict[str, Any], pattern: Hits, uniforms: Uniforms, most: int, constants: Constants) -> Array:
+    """Energies above threshold of the hit cells, (A, E), MeV; most: hit cells that the pattern can have."""
     standard = jnp.clip(mixtures.draw(_raw(params, pattern, constants), uniforms.total), -8.0, 8.0)
     mean, width = _fit(pattern, constants)
     total = pattern.known.incident_energy * jnp.exp(standard * width + mean)
     layers = energy_layers.draw(params, pattern, total, standard, uniforms.layers, constants)
     rings = truth.from_grid(energy_rings.draw(params, pattern, layers, uniforms.rings, constants), constants)
     in_list = rings[jnp.minimum(pattern.rings.owner, rings.shape[0] - 1), pattern.rings.ring]
-    return energy_cells.draw(params, pattern, in_list, uniforms.cells, per_step, constants)
+    return energy_cells.draw(params, pattern, in_list, uniforms.cells, most, constants)
 
 
 def _fit(pattern, constants):

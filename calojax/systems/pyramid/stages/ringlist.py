@@ -9,7 +9,6 @@ cells is entered at the cell that holds the same angle.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -20,7 +19,8 @@ from calojax.systems.pyramid.truth import Rings
 
 class Surroundings(NamedTuple):
     """Of the rings of a list (or of those of some cells): place and shift of the order (E,), cells (E,); of the M
-    neighbours of each: place (M, E), E where not hit, E + 1 outside the detector; cells (M, E).
+    neighbours of each: place (M, E), E where not hit, E + 1 outside the detector; cells (M, E), and how many of them
+    there are for one of the ring's own (M, E).
     """
 
     place: Array
@@ -28,6 +28,7 @@ class Surroundings(NamedTuple):
     size: Array
     near: Array
     near_size: Array
+    per_cell: Array
 
     def of(self, place: Array) -> "Surroundings":
         """Of the rings at these places."""
@@ -35,7 +36,7 @@ class Surroundings(NamedTuple):
 
     def some(self, which: slice) -> "Surroundings":
         """With some of the neighbours."""
-        return self._replace(near=self.near[which], near_size=self.near_size[which])
+        return self._replace(near=self.near[which], near_size=self.near_size[which], per_cell=self.per_cell[which])
 
 
 def surroundings(rings: Rings, constants: Constants, shift_showers: int = 0) -> Surroundings:
@@ -48,7 +49,8 @@ def surroundings(rings: Rings, constants: Constants, shift_showers: int = 0) -> 
     own = size[rings.ring]
     layer, radius = (jnp.asarray(x)[rings.ring] for x in (tree.ring_layer, tree.ring_radius))
     shift = (own * 5 // 16) * layer + own // 2 * radius
-    return Surroundings(jnp.arange(capacity), shift % own, own, place, size[jnp.maximum(ring, 0)])
+    near_size = size[jnp.maximum(ring, 0)]
+    return Surroundings(jnp.arange(capacity), shift % own, own, place, near_size, near_size / own)
 
 
 def order(cells: int, around: Surroundings) -> Array:
@@ -63,36 +65,40 @@ def rank(cells: int, around: Surroundings) -> Array:
     return steps[(jnp.arange(cells)[:, None] - around.shift) % around.size]
 
 
-def table(values: Array, around: Surroundings) -> Array:
-    """values (A, E) of all rings, twice around: (E + 2, 2 A); the last two rows are empty."""
-    cells = values.shape[0]
-    twice = jnp.arange(2 * cells)[:, None] % around.size
-    return jnp.pad(jnp.take_along_axis(values, twice, axis=0).T, ((0, 2), (0, 0)))
+def neighbourhood(around: Surroundings, cell: Array, cells: int, reach: int) -> Array:
+    """Places, in a list of A cells for every ring, of what `cell` (C,) sees: the other cells of its own ring from it
+    on, and a window of each neighbour; (A - 1 + M width, C)."""
+    first, width = near_from(around, cell, cells, reach)
+    others = lambda n: jnp.arange(n)[:, None]
+    own = around.place * cells + _around(cell + 1 + others(cells - 1), around.size)
+    near = (around.near * cells)[:, None] + _around(first[:, None] + others(width), around.near_size[:, None])
+    return jnp.concatenate([own, near.reshape(-1, cell.shape[0])])
 
 
-def own_view(twice: Array, around: Surroundings, cell: Array) -> Array:
-    """The other cells of the own ring, from `cell` (C,) on: (C, A - 1)."""
-    return _slices(twice, around.place, (cell + 1) % around.size, twice.shape[1] // 2 - 1)
+def near_from(around: Surroundings, cell: Array, cells: int, reach: int | None) -> tuple[Array, int]:
+    """The first cell (M, ..., C) that is seen of every neighbour, and how many are: `window` of them around the angle
+    of `cell` (..., C), or with no reach all of them from it on."""
+    per_cell, size = (jnp.expand_dims(x, range(1, cell.ndim)) for x in (around.per_cell, around.near_size))
+    first = jnp.floor((cell + 0.5) * per_cell).astype(jnp.int32)
+    if reach is None:
+        return first, cells
+    width = window(cells, reach)
+    return _around(first - (width - 1) // 2, size), width
 
 
-def near_view(twice: Array, around: Surroundings, cell: Array, reach: int | None = None) -> Array:
-    """Cells of every neighbour: `window` of them around the angle of `cell` (C,), or all A from it on; (C, M width)."""
-    same = jnp.floor((cell + 0.5) * (around.near_size / around.size)).astype(jnp.int32)
-    cells = twice.shape[1] // 2
-    width = cells if reach is None else window(cells, reach)
-    first = same if reach is None else (same - (width - 1) // 2) % around.near_size
-    return _slices(twice, around.near.T, first.T, width).reshape(cell.shape[0], -1)
+def next_cell(around: Surroundings, cell: Array) -> Array:
+    """The one after `cell` (C,) in its ring."""
+    return jnp.where(cell + 1 < around.size, cell + 1, 0)
+
+
+def _around(cell, size):
+    """cell % size for small numbers, in floats: a remainder of integers takes longer than all else here."""
+    return cell - size * jnp.floor((cell + 0.5) / size).astype(jnp.int32)
 
 
 def window(cells: int, reach: int) -> int:
     """Cells that are seen of a neighbour."""
     return min(2 * reach + 1, cells + 1)
-
-
-def _slices(twice, row, first, width):
-    dimensions = jax.lax.GatherDimensionNumbers((row.ndim,), (0,), (0, 1))
-    start = jnp.stack([row, first], -1)
-    return jax.lax.gather(twice, start, dimensions, (1, width), mode=jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS)
 
 
 def near_numbers(values: Array, around: Surroundings) -> Array:
