@@ -70,7 +70,7 @@ class Update:
 
     loss: (params, model, batch, key, config) -> Loss; trainable: first keys of the parameters that it changes, or a
     predicate of a parameter's path (tuple of keys), default all; optimiser: (Training, its number of steps) -> optax
-    transformation, default AdamW as configured; every: it runs in each every-th step of the phase.
+    transformation, default the configured one; every: it runs in each every-th step of the phase.
     """
 
     name: str

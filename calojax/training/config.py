@@ -1,9 +1,11 @@
 """How a system is trained: the `[training]` table of every configuration. Imports no JAX."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from calojax.errors import InputError
+
+Optimiser = Literal["adamw", "muon"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class Training:
     batch: Annotated[int, "rows in one step, over all devices and processes"] = 256
     tile: Annotated[int, "rows computed together; must divide batch"] = 64
     optimiser: Annotated[
-        Literal["adamw", "muon"],
+        Optimiser,
         "AdamW, or Muon for matrices, whose best rates are about ten times larger",
     ] = "adamw"
     learning_rate: Annotated[float, "peak learning rate"] = 1e-3
@@ -38,6 +40,8 @@ class Training:
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise _refused(name, getattr(self, name), "it must be above 0")
+        if self.optimiser not in get_args(Optimiser):
+            raise _refused("optimiser", self.optimiser, f"it must be one of {', '.join(get_args(Optimiser))}")
         if not 0 <= self.ema_decay < 1:
             raise _refused("ema_decay", self.ema_decay, "it must be at least 0 and below 1")
         if not 0 <= self.final_learning_rate <= self.learning_rate:

@@ -34,11 +34,11 @@ def fit(
     steps: int | None = None,
     **training: Any,
 ) -> Fitted:
-    """Minimise `loss(params, batch, key) -> ()`, a mean over the batch, with AdamW, warm-up, cosine and clipping.
+    """Minimise `loss(params, batch, key) -> ()`, a mean over the batch, with warm-up, cosine and clipping.
 
     params: any tree of arrays, left as it is; batches: trees of arrays whose first axes agree, (rows, ...), gone
     through again and again if there are fewer than `steps` (by default once); key: folded with the step for every
-    call of the loss; training: other fields of `Training`, such as warmup_steps, weight_decay, ema_decay.
+    call of the loss; training: other fields of `Training`, such as optimiser, warmup_steps, weight_decay, ema_decay.
     Raises NonFiniteLoss naming step and parameter group.
     """
     if steps is None:

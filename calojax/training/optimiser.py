@@ -1,6 +1,7 @@
 """AdamW or Muon with clipping, warm-up and cosine, and the split of parameters into trained and frozen ones.
 
-Source: AdamW arXiv:1711.05101; Muon arXiv:2502.16982 (AdamW for what is no matrix); cosine arXiv:1608.03983.
+Source: AdamW arXiv:1711.05101; Muon, with Adam for what is no matrix, K. Jordan et al. (2024,
+kellerjordan.github.io/posts/muon), its weight decay arXiv:2502.16982; cosine arXiv:1608.03983.
 """
 
 from collections.abc import Callable
@@ -33,9 +34,7 @@ def build(config: Training, steps: int) -> optax.GradientTransformation:
     """The default optimiser of a phase of `steps` steps."""
     rate, decay = schedule(config, steps), config.weight_decay
     if config.optimiser == "muon":
-        update = optax.contrib.muon(
-            rate, weight_decay=decay, adam_learning_rate=rate, muon_weight_dimension_numbers=_matrix_axes
-        )
+        update = optax.contrib.muon(rate, weight_decay=decay, muon_weight_dimension_numbers=_matrix_axes)
     else:
         update = optax.adamw(rate, weight_decay=decay, mask=decayed)
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)

@@ -83,7 +83,7 @@ def test_what_is_remembered_is_up_to_the_caller(order):
     real, uniforms = jnp.ones((N, PARENTS), bool), jax.random.uniform(jax.random.key(1), (N, PARENTS))
     from_states = lambda step, cell, states, owed, left: 0.5 * jnp.sum(states == placement.HIT, 0)
     from_sum = lambda step, cell, memory, owed, left: 0.5 * memory.sum(0)
-    put = lambda memory, cell, hit: memory + (hit & (jnp.arange(N)[:, None] == cell))
+    put = lambda memory, step, hit: memory + (hit & (jnp.arange(N)[:, None] == order[step]))
     memory = placement.Memory(jnp.zeros((N, PARENTS), int), put, lambda memory: memory > 0)
     one = placement.draw(from_states, order, k, real, uniforms)
     other = placement.draw(from_sum, order, k, real, uniforms, memory)

@@ -84,6 +84,7 @@ def test_a_subset_without_parameters_is_a_defect():
     [
         ({"steps": 0}, "steps"),
         ({"batch": 10, "tile": 4}, "whole number of tiles of 4"),
+        ({"optimiser": "Muon"}, "optimiser"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"ema_decay": 1.0}, "ema_decay"),
         ({"final_learning_rate": 1.0}, "final_learning_rate"),

@@ -15,6 +15,7 @@ _PRIOR = 10.0  # times that each quantity is seen more
 DEGREE = 3  # of the means in ln E
 _EDGES = np.arange(-10.0, 10.5, 0.5)  # of the bins of ln(E / 10 GeV) in which widths are taken
 _LEAST = 1e-12  # smallest variance
+_SMALL = 1e-3  # keeps equations solvable where there is nothing to fit
 
 
 class Hits(NamedTuple):
@@ -63,25 +64,27 @@ class Fit:
         that is rare does not run away where it was never seen.
         """
         squares, products = self.squares.sum(1), self.products.sum(1)
-        mean = _least_squares(squares, products, 1e-3)
+        mean = _least_squares(squares, products, np.zeros(DEGREE + 1))
         return mean, self._log_width(mean)
 
     def _log_width(self, mean: np.ndarray) -> np.ndarray:
-        """Half the logarithm of the variance in each bin of x against x."""
+        """Half the logarithm of the variance in each bin of x, as a straight line in x: (quantities, 2)."""
         inner = np.einsum("qi,qbij,qj->qb", mean, self.squares, mean)
         residual = np.maximum(self.total - 2 * np.einsum("qi,qbi->qb", mean, self.products) + inner, 0.0)
-        together = (residual.sum(0) + 1.0) / (self.count.sum(0) + 1.0)
+        everywhere = residual.sum() / max(self.count.sum(), 1.0)
+        together = (residual.sum(0) + everywhere) / (self.count.sum(0) + 1.0)
         half_log = 0.5 * np.log((residual + together) / (self.count + 1.0) + _LEAST)
         squares = self.squares[..., :2, :2].sum(1)
         products = np.einsum("qb,qbi->qi", half_log, self.squares[..., 0, :2])
-        return _least_squares(squares, products, 1e-3)
+        return _least_squares(squares, products, np.array([0.0, 1.0]))  # level where all showers have one energy
 
 
-def _least_squares(squares: np.ndarray, products: np.ndarray, ridge: float) -> np.ndarray:
-    """Coefficients (Q, n) for normal equations (Q, n, n), (Q, n), each quantity drawn towards all of them together."""
-    small = ridge * np.eye(squares.shape[-1])
+def _least_squares(squares: np.ndarray, products: np.ndarray, ridge: np.ndarray) -> np.ndarray:
+    """Coefficients (Q, n) for normal equations (Q, n, n), (Q, n), each quantity drawn towards all of them together, and
+    each coefficient towards 0 by ridge (n,)."""
+    small = np.diag(ridge) + _SMALL * np.eye(squares.shape[-1])
     pool = np.linalg.solve(squares.sum(0) + small, products.sum(0))
-    more = _PRIOR * squares.sum(0) / max(squares[:, 0, 0].sum(), 1.0) + ridge * small
+    more = _PRIOR * squares.sum(0) / max(squares[:, 0, 0].sum(), 1.0) + _SMALL * small
     return np.linalg.solve(squares + more, (products + more @ pool)[..., None])[..., 0]
 
 

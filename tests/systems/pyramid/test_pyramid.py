@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from calojax.systems.pyramid import hits, showers, statistics, system, truth
-from calojax.systems.pyramid.stages import shares
+from calojax.systems.pyramid.stages import energy_cells, shares
 
 SHOWERS = 24
 
@@ -27,14 +27,14 @@ def nats(small, batch):
 
 @pytest.fixture(scope="module")
 def drawn(small):
-    """(energies (T,), function of a capacity giving Sparse): 8 showers of one tile."""
+    """(energies (T,), largest capacity, function of a capacity giving Sparse): 8 showers of one tile."""
     config, model = small
     energy = jnp.geomspace(1e3, 1e5, 8)
     keys = jax.random.split(jax.random.key(4, impl="threefry2x32"), 8)
     draw = jax.jit(
         lambda e, k, capacity: system.generate(model, {"incident_energy": e}, k, config, capacity), static_argnums=2
     )
-    return energy, lambda level: draw(energy, keys, system.capacities(config, model.constants)[level])
+    return energy, system.capacities(config, model.constants)[-1], lambda capacity: draw(energy, keys, capacity)
 
 
 def tile(batch):
@@ -78,8 +78,8 @@ def test_more_places_in_the_lists_change_nothing(small, nats, batch):
 
 
 def test_drawn_showers_are_complete(drawn, detector):
-    energy, draw = drawn
-    found = draw(-1)
+    energy, dense, draw = drawn
+    found = draw(dense)
     count = np.asarray(found.count)
     assert not found.overflow and count.sum() > 0
     value, index = np.asarray(found.energy), np.asarray(found.index)
@@ -91,14 +91,16 @@ def test_drawn_showers_are_complete(drawn, detector):
 
 
 def test_capacity_does_not_change_the_showers(drawn):
-    _, draw = drawn
-    dense, levels = draw(-1), [draw(level) for level in (-2,)]
-    for found in levels:
-        if not found.overflow:
-            kept = int(found.count.sum())
-            np.testing.assert_array_equal(found.index[:kept], dense.index[:kept])
-            np.testing.assert_allclose(found.energy[:kept], dense.energy[:kept], rtol=1e-4)
-    assert draw(0).overflow or int(draw(0).count.sum()) == int(dense.count.sum())
+    _, (rings, cells), draw = drawn
+    dense = draw((rings, cells))
+    hits = int(dense.count.sum())
+    for capacity, enough in (((rings - 2, cells - 9), True), ((rings, hits), True), ((rings, hits - 1), False)):
+        found = draw(capacity)
+        assert bool(found.overflow) != enough
+        if enough:
+            np.testing.assert_array_equal(found.index[:hits], dense.index[:hits])
+            np.testing.assert_allclose(found.energy[:hits], dense.energy[:hits], rtol=1e-4)
+    assert draw((3, cells)).overflow
 
 
 def test_loss_is_the_weighted_sum_and_padded_rows_weigh_nothing(small, batch):
@@ -140,6 +142,55 @@ def test_a_share_drawn_from_what_is_left_leaves_the_rest():
     assert (taken[~here] == 0).all() and (rest[here & ~free] == 0).all() and (rest[free] > 0).all()
     logit = shares.standard(fit, taken, rest, free) * fit.width + fit.mean
     np.testing.assert_allclose(jax.nn.sigmoid(logit)[free], (taken / left)[free], rtol=1e-5)
+
+
+def test_the_density_of_a_share_is_one_over_all_its_logits():
+    raw = jax.random.normal(jax.random.key(0), (6, 1))
+    logit = jnp.linspace(-4.0, 2.0, 20_001)
+    some = jnp.ones(logit.shape, bool)
+    density = jnp.exp(
+        shares.log_density(raw, shares.Fit(-1.0, 0.1), jax.nn.sigmoid(logit), jax.nn.sigmoid(-logit), some)
+    )
+    assert float(jnp.trapezoid(density, logit)) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_energies_of_cells_do_not_depend_on_the_chunks(batch, small, monkeypatch):
+    model = small[1]
+    known = model.constants
+    true = truth.from_hits(tile(batch), known, statistics.SMALLEST_EXCESS)
+    pattern = hits.of_cells(true.incident_energy, true.rings, true.cells, known)
+    uniforms = jax.random.uniform(jax.random.key(0), true.cells.shape)
+
+    def drawn(chunk):
+        monkeypatch.setattr(energy_cells, "_CHUNK", chunk)
+        draw = lambda excess: energy_cells.draw(
+            model.params["energies"], pattern, jnp.sum(excess, 0), uniforms, true.cells.size, known
+        )
+        return jax.jit(draw)(true.excess)
+
+    whole, parts = drawn(1024), drawn(3)
+    np.testing.assert_allclose(parts, whole, rtol=1e-4)
+    np.testing.assert_array_equal(parts > 0, true.cells)
+    np.testing.assert_allclose(parts.sum(0), true.excess.sum(0), rtol=1e-4)
+
+
+def test_a_fit_finds_mean_and_width_that_change_with_energy():
+    draw = np.random.default_rng(0)
+    x = draw.uniform(-2.3, 2.3, 2000)
+    y = 0.3 * x + np.exp(-3.0 - 0.5 * x) * draw.normal(size=x.shape)
+    fit = statistics.Fit(1)
+    fit.add(np.zeros(len(x), int), x, y)
+    mean, log_width = fit.solve()
+    np.testing.assert_allclose(mean[0], [0.0, 0.3, 0.0, 0.0], atol=0.01)
+    np.testing.assert_allclose(log_width[0], [-3.0, -0.5], atol=0.05)
+
+
+def test_a_fit_of_one_energy_is_level():
+    x = np.full(500, 2.0)
+    fit = statistics.Fit(1)
+    fit.add(np.zeros(len(x), int), x, 1.0 + 0.1 * np.random.default_rng(0).normal(size=x.shape))
+    log_width = fit.solve()[1][0]
+    assert np.exp(log_width @ [1.0, 2.0]) == pytest.approx(0.1, rel=0.1) and abs(log_width[1]) < 0.1
 
 
 def test_statistics_do_not_depend_on_the_blocks(detector, events):

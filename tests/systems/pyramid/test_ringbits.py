@@ -19,7 +19,7 @@ def test_a_window_of_the_bits_is_the_ring_from_there_on(cells):
         words = words | jnp.where(pattern[:, cell], bits, 0)
     first = draw.integers(0, size)
     for width in {0, 1, min(5, cells), cells}:
-        seen = np.asarray(ringbits.window(words, jnp.asarray(first), width))
+        seen = np.asarray(ringbits.unpack(ringbits.view(words, jnp.asarray(first), width), width))
         for ring in range(40):
             expected = pattern[ring, (first[ring] + np.arange(width)) % size[ring]]
             np.testing.assert_array_equal(seen[:, ring], expected)

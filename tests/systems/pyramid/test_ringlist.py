@@ -10,7 +10,7 @@ from calojax.geometry import Cylinder, Layer
 from calojax.nn import placement
 from calojax.systems.pyramid import coarse, constants, preparation, showers, statistics, system, truth
 from calojax.systems.pyramid.config import Config, Model
-from calojax.systems.pyramid.stages import ringlist
+from calojax.systems.pyramid.stages import cells, ringbits, ringlist
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,38 @@ def test_neighbours_are_seen_at_the_same_angle(listed, cell):
             same = int(np.floor((at + 0.5) / size[place] * size[there]))
             np.testing.assert_array_equal(near[place, m], numbers[there][(same + np.arange(-1, 2)) % size[there]])
             assert int(first[m, place]) == same
+
+
+def test_a_cell_sees_what_was_placed_before_it(listed):
+    known, rings = listed
+    around = ringlist.surroundings(rings, known)
+    order, near, size = ringlist.order(8, around), np.asarray(around.near), np.asarray(around.size)
+    pattern = np.random.default_rng(0).random((len(size), 8)) < 0.4
+    states = np.zeros((2, len(size) + 2, 8))  # placed, hit; nothing beyond the rings
+    memory = cells.memory(around, order)
+    seen = memory.start
+    for step, cell in enumerate(np.asarray(order)):
+        own, faces, others = (
+            np.stack([ringbits.unpack(words, width) for words in bits])
+            for bits, width in ((seen.own, 7), (seen.faces, 8), (seen.others, 5))
+        )
+        for place, at in enumerate(np.minimum(cell, size - 1)):
+            row = states[:, place]
+            np.testing.assert_array_equal(own[..., place], row[:, (at + 1 + np.arange(7)) % size[place]])
+            for m, there in enumerate(near[:, place]):
+                n = int(around.near_size[m, place])
+                same, row = int(np.floor((at + 0.5) / size[place] * n)), states[:, there]
+                if m < coarse.FACES:
+                    np.testing.assert_array_equal(faces[:, m, :, place], row[:, (same + np.arange(8)) % n])
+                else:
+                    found = others[:, m - coarse.FACES, :, place]
+                    np.testing.assert_array_equal(found, row[:, (same - 2 + np.arange(5)) % n])
+        exists = np.flatnonzero(cell < size)
+        states[0, exists, cell[exists]] = 1
+        states[1, exists, cell[exists]] = pattern[exists, cell[exists]]
+        hit = pattern[np.arange(len(size)), np.minimum(cell, 7)] & (cell < size)
+        seen = memory.put(seen, step, jnp.asarray(hit))
+    np.testing.assert_array_equal(memory.pattern(seen), (pattern & (np.arange(8) < size[:, None])).T)
 
 
 def test_neighbours_get_their_turn_one_after_the_other():

@@ -49,7 +49,7 @@ def log_probability(
     counts = jnp.sum(pattern, 0, dtype=jnp.int32)
     logit = _logit(params, incident_energy, rings, counts, around, config, constants)
     order, real = ringlist.order(pattern.shape[0], around), _real(rings, constants)
-    return placement.score(logit, order, counts, real, pattern, _memory(around, order)).log_probability
+    return placement.score(logit, order, counts, real, pattern, memory(around, order)).log_probability
 
 
 def draw(
@@ -65,10 +65,10 @@ def draw(
     around = ringlist.surroundings(rings, constants)
     logit = _logit(params, incident_energy, rings, counts, around, config, constants)
     order, real = ringlist.order(uniforms.shape[0], around), _real(rings, constants)
-    return placement.draw(logit, order, counts, real, uniforms, _memory(around, order)).pattern
+    return placement.draw(logit, order, counts, real, uniforms, memory(around, order)).pattern
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """Bits of the cells that are placed, and of those that are hit; all as words, see `ringbits`.
 
     ring (2, W, E): of every ring; own (2, W', E), faces (2, W', FACES, E), others (2, W', M - FACES, E): what is seen
@@ -82,7 +82,8 @@ class _Seen(NamedTuple):
     others: Array
 
 
-def _memory(around, order):
+def memory(around: ringlist.Surroundings, order: Array) -> placement.Memory:
+    """What is seen when cells are placed in this order (A, E), as bits: start and put give `Seen`."""
     cells = len(order)
     each = ringbits.of_cell(order, around.size, cells)  # (W, A, E)
     cell = jnp.minimum(order, around.size - 1)
@@ -93,7 +94,7 @@ def _memory(around, order):
     def see(ring, step):
         padded = jnp.pad(ring, ((0, 0), (0, 0), (0, 2)))
         of_near = [words(padded[:, :, some.near], first[:, step], width) for some, first, width in near]
-        return _Seen(ring, words(ring, following[step], cells - 1), *of_near)
+        return Seen(ring, words(ring, following[step], cells - 1), *of_near)
 
     def put(memory, step, hit):
         bits = each[:, step]
@@ -131,7 +132,6 @@ def _logit(params, incident_energy, rings, counts, around, config, constants):
     share = (counts / constants.ring_size[rings.ring])[None]
     hidden = dense.apply(params["context"], _context(incident_energy, rings, around, share, config, constants))
     near_share = ringlist.near_numbers(share, around)
-
     window = ringlist.window(cells, REACH)
 
     def logit(step, cell, memory, owed, left):

@@ -18,7 +18,7 @@ from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.hits import Hits
 from calojax.systems.pyramid.stages import numbers, shares
 
-_MOST = 8.0  # departures and logarithms are seen up to here
+_MOST = 8.0  # departures, and the logarithm of the energy per hit in MeV, are seen up to here
 
 
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _context(params, pattern, standard, constants):
 
 
 def _fit(pattern, constants):
-    """Mean and width (G,) of the logits of the layers' shares: those of their hits, and polynomials in ln E."""
+    """Mean and width (G,) of the logits of the layers' shares: those of their hits, and the usual at this energy."""
     energy = pattern.known.incident_energy
     by_layer = lambda values: values.T.ravel()
     of_hits = shares.logits(pattern.numbers.cells.reshape(energy.shape[0], -1).T.astype(jnp.float32))
@@ -91,5 +91,6 @@ def _fit(pattern, constants):
 def _raw(params, context, history, left, hits_left, energy_per_hit):
     hits = jnp.maximum(hits_left, 1)
     ratio = shares.log_ratio(left, hits * energy_per_hit, 5.0)
-    counted = jnp.stack([ratio, jnp.log1p(hits_left) / 4.0, jnp.log(left / hits + shares.TINY)])
+    per_hit = jnp.clip(jnp.log(left / hits + shares.TINY), -_MOST, _MOST)
+    counted = jnp.stack([ratio, jnp.log1p(hits_left) / 4.0, per_hit])
     return dense.apply_stack(params["layers"], jnp.concatenate([history / 2.0, counted]), context)

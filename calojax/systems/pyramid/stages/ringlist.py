@@ -87,7 +87,7 @@ def near_from(around: Surroundings, cell: Array, cells: int, reach: int | None) 
 
 
 def next_cell(around: Surroundings, cell: Array) -> Array:
-    """The one after `cell` (C,) in its ring."""
+    """The one after `cell` (..., C) in its ring."""
     return jnp.where(cell + 1 < around.size, cell + 1, 0)
 
 
