@@ -55,7 +55,7 @@ def _at_least(name: str, value: float, least: int) -> None:
         raise _refused(name, value, f"it must be at least {least}")
 
 
-def _refused(name: str, value: float, rule: str) -> InputError:
+def _refused(name: str, value: float | str, rule: str) -> InputError:
     return InputError(
         where=f"[training] {name}", found=f"is {value}", rule=rule, remedy=f"change it, or --set training.{name}=..."
     )
