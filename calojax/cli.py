@@ -164,7 +164,7 @@ def _add_generate(commands) -> None:
     energy.add_argument("--energy-range", type=_range, metavar="LO:HI", help="log-uniform incident energies, MeV")
     p.add_argument("--out", type=Path, required=True, metavar="FILE.hdf5", help="a new file")
     p.add_argument("--seed", type=int, default=0, metavar="S", help="of energies and showers; default 0")
-    _add_set(p)
+    _add_set(p, "generation.tile=128")
     p.set_defaults(run=_generate)
 
 
@@ -201,8 +201,8 @@ def _evaluate(args) -> str:
 # ---- arguments and words
 
 
-def _add_set(parser) -> None:
-    text = "another value for a field of the configuration, e.g. training.steps=100; may be repeated"
+def _add_set(parser, example: str = "training.steps=100") -> None:
+    text = f"another value for a field of the configuration, e.g. {example}; may be repeated"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
 
 

@@ -244,9 +244,11 @@ def _check_request(n: int | None, energy: float | None, energy_range: tuple[floa
         raise InputError(
             where="energy",
             found="is given beside the energies themselves",
-            rule="it is for a number of showers",
-            remedy="leave it out, or give --n",
+            rule="it is for a number of showers, --n",
+            remedy="leave one of them out",
         )
+    if energy is not None and not 0 < energy < math.inf:
+        raise InputError(where="energy", found=f"is {energy}", rule="it must be above 0 MeV", remedy="give another")
     if energy_range is not None and not 0 < energy_range[0] <= energy_range[1] < math.inf:
         raise InputError(
             where="energy range",

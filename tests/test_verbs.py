@@ -196,6 +196,8 @@ def test_bad_sources_leave_nothing_behind(tmp_path, slice_of_sample):
     ("request_", "said"),
     [
         ({"n": 0}, "n: is 0"),
+        ({"n": 2, "energy": 0.0}, "energy: is 0.0, but it must be above 0 MeV"),
+        ({"n": 2, "energy": float("inf")}, "energy: is inf"),
         ({"n": 2, "energy_range": (0.0, 5.0)}, "energy range: is 0 to 5 MeV"),
         ({"n": 2, "energy_range": (5.0, 1.0)}, "energy range: is 5 to 1 MeV"),
         ({"n": 2, "energy_range": (1.0, float("nan"))}, "energy range: is 1 to nan"),
