@@ -19,6 +19,13 @@ class InputError(ValueError):
         return _rebuild, (self.where, self.found, self.rule, self.remedy)
 
 
+def field(table: str, name: str, value: object, rule: str) -> InputError:
+    """What to raise when a field of a configuration's table has a value that it cannot have."""
+    return InputError(
+        where=f"[{table}] {name}", found=f"is {value}", rule=rule, remedy=f"change it, or --set {table}.{name}=..."
+    )
+
+
 def missing_extra(package: str, extra: str) -> InputError:
     """What to raise when an optional package is not installed."""
     return InputError(

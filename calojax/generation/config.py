@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from calojax.errors import InputError
+from calojax import errors
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,10 @@ class Generation:
 
     def __post_init__(self):
         if self.tile < 1:
-            raise _refused("tile", self.tile, "at least 1 shower must fit")
+            raise errors.field("generation", "tile", self.tile, "at least 1 shower must fit")
         if self.window < 1 or self.window % self.tile:
-            raise _refused("window", self.window, f"it must be a whole number of tiles of {self.tile} showers")
+            raise errors.field(
+                "generation", "window", self.window, f"it must be a whole number of tiles of {self.tile} showers"
+            )
         if not 0 <= self.compression <= 9:
-            raise _refused("compression", self.compression, "gzip has the levels 0 to 9")
-
-
-def _refused(name: str, value: int, rule: str) -> InputError:
-    return InputError(
-        where=f"[generation] {name}",
-        found=f"is {value}",
-        rule=rule,
-        remedy=f"change it, or --set generation.{name}=...",
-    )
+            raise errors.field("generation", "compression", self.compression, "gzip has the levels 0 to 9")

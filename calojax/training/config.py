@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-from calojax.errors import InputError
+from calojax import errors
 
 Optimiser = Literal["adamw", "muon"]
 
@@ -39,23 +39,23 @@ class Training:
             _at_least(name, getattr(self, name), 0)
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
-                raise _refused(name, getattr(self, name), "it must be above 0")
+                raise errors.field("training", name, getattr(self, name), "it must be above 0")
         if self.optimiser not in get_args(Optimiser):
-            raise _refused("optimiser", self.optimiser, f"it must be one of {', '.join(get_args(Optimiser))}")
+            raise errors.field(
+                "training", "optimiser", self.optimiser, f"it must be one of {', '.join(get_args(Optimiser))}"
+            )
         if not 0 <= self.ema_decay < 1:
-            raise _refused("ema_decay", self.ema_decay, "it must be at least 0 and below 1")
+            raise errors.field("training", "ema_decay", self.ema_decay, "it must be at least 0 and below 1")
         if not 0 <= self.final_learning_rate <= self.learning_rate:
-            raise _refused("final_learning_rate", self.final_learning_rate, "it must lie between 0 and learning_rate")
+            raise errors.field(
+                "training", "final_learning_rate", self.final_learning_rate, "it must lie between 0 and learning_rate"
+            )
         if self.batch % self.tile:
-            raise _refused("batch", self.batch, f"it must be a whole number of tiles of {self.tile} rows")
+            raise errors.field(
+                "training", "batch", self.batch, f"it must be a whole number of tiles of {self.tile} rows"
+            )
 
 
 def _at_least(name: str, value: float, least: int) -> None:
     if not value >= least:
-        raise _refused(name, value, f"it must be at least {least}")
-
-
-def _refused(name: str, value: float | str, rule: str) -> InputError:
-    return InputError(
-        where=f"[training] {name}", found=f"is {value}", rule=rule, remedy=f"change it, or --set training.{name}=..."
-    )
+        raise errors.field("training", name, value, f"it must be at least {least}")

@@ -1,10 +1,15 @@
 """What can be set for the pyramid. Imports no JAX, so that the command line can list every field at once."""
 
+import math
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
+from calojax import errors
 from calojax.generation.config import Generation
 from calojax.training.config import Training
+
+Coupling = Literal["gumbel-mixture", "rqs"]
+Dequantisation = Literal["conditional", "published"]
 
 
 @dataclass(frozen=True)
@@ -17,18 +22,27 @@ class Data:
     rows_per_shard: Annotated[int, "showers in one shard file"] = 4096
     pseudo_counts: Annotated[float, "counts shared out over the numbers of hits that a position never showed"] = 0.5
 
+    def __post_init__(self):
+        for name in ("rows", "rows_per_shard"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise errors.field("data", name, value, "it must be at least 1")
+        if self.threshold is not None and not 0 < self.threshold < math.inf:
+            raise errors.field("data", "threshold", self.threshold, "it must be above 0 MeV")
+        if not 0 < self.pseudo_counts < math.inf:
+            raise errors.field("data", "pseudo_counts", self.pseudo_counts, "it must be above 0")
+
 
 @dataclass(frozen=True)
 class Model:
     """Sizes of the four stages."""
 
     coupling: Annotated[
-        Literal["gumbel-mixture", "rqs"],
+        Coupling,
         "how hit patterns are modelled: every cell placed once, or the published spline flow on Gumbel variables",
     ] = "gumbel-mixture"
-    dequantisation: Annotated[
-        Literal["conditional", "published"], "of hit patterns into Gumbel variables (coupling rqs only)"
-    ] = "conditional"
+    dequantisation: Annotated[Dequantisation, "of hit patterns into Gumbel variables (coupling rqs only)"] = (
+        "conditional"
+    )
     hidden: Annotated[int, "width of the networks of layers and rings"] = 64
     cell_hidden: Annotated[int, "width of the networks that run once per cell: most of the time goes here"] = 64
     components: Annotated[int, "components of each mixture of logistics"] = 10
@@ -38,6 +52,16 @@ class Model:
     pooled: Annotated[int, "width of the set context, the mean over a shower's elements (rqs only)"] = 32
     turn: Annotated[bool, "turn and mirror showers at random in training; false for an asymmetric detector"] = True
     neighbours: Annotated[bool, "cells see the neighbouring rings; false only to compare"] = True
+
+    def __post_init__(self):
+        for name in ("hidden", "cell_hidden", "components", "couplings", "bins", "pooled"):
+            if getattr(self, name) < 1:
+                raise errors.field("model", name, getattr(self, name), "it must be at least 1")
+        if not 0 < self.bound < math.inf:
+            raise errors.field("model", "bound", self.bound, "it must be above 0")
+        for name, kind in (("coupling", Coupling), ("dequantisation", Dequantisation)):
+            if getattr(self, name) not in get_args(kind):
+                raise errors.field("model", name, getattr(self, name), f"it must be one of {', '.join(get_args(kind))}")
 
 
 @dataclass(frozen=True)
