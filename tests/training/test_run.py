@@ -44,8 +44,9 @@ def train(shards, out, config=CONFIG, **options):
 @pytest.fixture(scope="module")
 def whole(shards, tmp_path_factory):
     """A run that was never interrupted."""
-    system.TABLE["tiny"] = "tiny_system"
-    return train(shards, tmp_path_factory.mktemp("whole") / "run").run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(system.TABLE, "tiny", "tiny_system")
+        yield train(shards, tmp_path_factory.mktemp("whole") / "run").run
 
 
 TIMES = ("steps_per_second", "rows_per_second", "wait_share")
