@@ -26,6 +26,18 @@ def field(table: str, name: str, value: object, rule: str) -> InputError:
     )
 
 
+def check_least(table: str, name: str, value: float, least: float) -> None:
+    """Raise unless the field is at least so much."""
+    if not value >= least:
+        raise field(table, name, value, f"it must be at least {least}")
+
+
+def check_choice(table: str, name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise unless the field is one of these."""
+    if value not in choices:
+        raise field(table, name, value, f"it must be one of {', '.join(choices)}")
+
+
 def missing_extra(package: str, extra: str) -> InputError:
     """What to raise when an optional package is not installed."""
     return InputError(

@@ -34,16 +34,13 @@ class Training:
 
     def __post_init__(self):
         for name in ("steps", "batch", "tile", "keep", "log_every"):
-            _at_least(name, getattr(self, name), 1)
+            errors.check_least("training", name, getattr(self, name), 1)
         for name in ("warmup_steps", "weight_decay", "validation_rows", "evaluate_every", "checkpoint_every", "seed"):
-            _at_least(name, getattr(self, name), 0)
+            errors.check_least("training", name, getattr(self, name), 0)
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise errors.field("training", name, getattr(self, name), "it must be above 0")
-        if self.optimiser not in get_args(Optimiser):
-            raise errors.field(
-                "training", "optimiser", self.optimiser, f"it must be one of {', '.join(get_args(Optimiser))}"
-            )
+        errors.check_choice("training", "optimiser", self.optimiser, get_args(Optimiser))
         if not 0 <= self.ema_decay < 1:
             raise errors.field("training", "ema_decay", self.ema_decay, "it must be at least 0 and below 1")
         if not 0 <= self.final_learning_rate <= self.learning_rate:
@@ -54,8 +51,3 @@ class Training:
             raise errors.field(
                 "training", "batch", self.batch, f"it must be a whole number of tiles of {self.tile} rows"
             )
-
-
-def _at_least(name: str, value: float, least: int) -> None:
-    if not value >= least:
-        raise errors.field("training", name, value, f"it must be at least {least}")

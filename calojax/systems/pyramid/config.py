@@ -24,8 +24,8 @@ class Data:
 
     def __post_init__(self):
         for name in ("rows", "rows_per_shard"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise errors.field("data", name, value, "it must be at least 1")
+            if (value := getattr(self, name)) is not None:
+                errors.check_least("data", name, value, 1)
         if self.threshold is not None and not 0 < self.threshold < math.inf:
             raise errors.field("data", "threshold", self.threshold, "it must be above 0 MeV")
         if not 0 < self.pseudo_counts < math.inf:
@@ -55,13 +55,11 @@ class Model:
 
     def __post_init__(self):
         for name in ("hidden", "cell_hidden", "components", "couplings", "bins", "pooled"):
-            if getattr(self, name) < 1:
-                raise errors.field("model", name, getattr(self, name), "it must be at least 1")
+            errors.check_least("model", name, getattr(self, name), 1)
         if not 0 < self.bound < math.inf:
             raise errors.field("model", "bound", self.bound, "it must be above 0")
-        for name, kind in (("coupling", Coupling), ("dequantisation", Dequantisation)):
-            if getattr(self, name) not in get_args(kind):
-                raise errors.field("model", name, getattr(self, name), f"it must be one of {', '.join(get_args(kind))}")
+        errors.check_choice("model", "coupling", self.coupling, get_args(Coupling))
+        errors.check_choice("model", "dequantisation", self.dequantisation, get_args(Dequantisation))
 
 
 @dataclass(frozen=True)

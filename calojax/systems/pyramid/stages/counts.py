@@ -20,8 +20,6 @@ from calojax.systems.pyramid.stages.grid import Grid
 from calojax.systems.pyramid.stages.layers import categorical
 from calojax.systems.pyramid.stages.numbers import Numbers
 
-_NEVER = -1e9
-
 
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
@@ -77,7 +75,7 @@ def _share(params, known, numbers, pattern, constants, choose):
             inputs.append(grid.near_ring(values, step, known.parity, layers))
         logits = dense.apply_stack(params["share"], jnp.concatenate(inputs), context) + jnp.tile(base, (1, showers))
         allowed = (possible <= jnp.minimum(own, owed - rings_left)) & (possible >= owed - room_left)
-        logits = jnp.where(allowed, logits, _NEVER)
+        logits = jnp.where(allowed, logits, stage_numbers.NEVER)
         k = jnp.where(here > 0, jnp.clip(choose(step, logits, cell), 1, jnp.maximum(own, 1)), 0)
         chosen = jnp.sum(jnp.where(possible == k, jax.nn.log_softmax(logits, 0), 0.0), 0)
         counts = jnp.where(jnp.arange(radii)[:, None] == cell, k.astype(counts.dtype), counts)

@@ -22,7 +22,7 @@ from calojax.systems.pyramid.stages.grid import Grid
 from calojax.systems.pyramid.stages.layers import categorical
 
 HISTORY = tuple(range(-1, -9, -1))  # layers whose numbers a layer sees
-_NEVER = -1e9
+NEVER = -1e9  # logit of a number that cannot be
 
 
 class Noise(NamedTuple):
@@ -222,4 +222,4 @@ def _ring_logits(params, moving, context, cells, size, radii):
     logits = dense.apply_stack(params["rings"], jnp.concatenate([moving, own]), context)
     least, most = -(-cells // size.per_ring), jnp.minimum(jnp.maximum(cells, 1), size.rings)
     allowed = (_numbers(radii) >= least) & (_numbers(radii) <= most)
-    return jnp.where(allowed, logits, _NEVER)
+    return jnp.where(allowed, logits, NEVER)
