@@ -27,7 +27,7 @@ ORDER = (
     {"training"},
     {"nn", "shards", "files"},
     {"geometry"},
-    {"system", "progress", "cache", "data"},
+    {"system", "progress", "cache", "data", "writing"},
     {"config"},
     {"errors", "lazy"},
 )

@@ -1,0 +1,105 @@
+"""Writing so that a name is only ever given to something whole: partial names, claims, room on the disk, refusals."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from calojax.errors import InputError
+
+_SPARE = 8 << 20  # bytes left free on a disk: for what a library writes beside the data
+
+
+def partial(path: Path) -> Path:
+    """The name beside `path` under which it grows until it is whole."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def refuse_existing(path: Path, remedy: str = "remove it or give another --out") -> None:
+    """InputError if there is something at the path already."""
+    if path.exists() or path.is_symlink():
+        raise InputError(where=str(path), found="exists already", rule="nothing is overwritten", remedy=remedy)
+
+
+def need_room(path: Path, size: int) -> None:
+    """InputError unless the disk of an existing file or folder has room for `size` more bytes."""
+    free = shutil.disk_usage(path).free
+    if free < size + _SPARE:
+        raise InputError(
+            where=str(path),
+            found=f"has {free / 1e6:,.0f} MB left on its disk",
+            rule=f"the next {size / 1e6:,.1f} MB need room, and {_SPARE / 1e6:,.0f} MB stay free",
+            remedy="free some, or write elsewhere",
+        )
+
+
+@contextlib.contextmanager
+def refusals(path: Path | str) -> Iterator[None]:
+    """Within it, what the system refuses (no space, no permission, no folder) is an InputError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        said = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            where=str(path),
+            found=f"cannot be written ({said})",
+            rule="there must be room and permission for new files",
+            remedy="give another --out",
+        ) from None
+
+
+def text(path: Path, content: str) -> None:
+    """A text file (UTF-8), whole or not at all, in place of what was there."""
+    temporary = partial(path)
+    temporary.write_text(content, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def claimed(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Make a folder and be the only process that works in it, as long as the context lasts or the process lives.
+
+    wait: until another process lets go, in place of an InputError. Whoever waited looks again at what is there. On a
+    file system without locks nobody is kept out.
+    """
+    with refusals(folder):
+        handle = _lock(folder, wait)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(folder: Path, wait: bool) -> int:
+    """A handle of the folder that holds its lock."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            _flock(handle, wait)
+        except BlockingIOError:
+            os.close(handle)
+            raise InputError(
+                where=str(folder),
+                found="is being written by another process",
+                rule="only one may",
+                remedy="wait for it or give another --out",
+            ) from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), folder.stat()):
+                return handle
+        os.close(handle)  # renamed or removed by the one that had it
+
+
+def _flock(handle: int, wait: bool) -> None:
+    try:
+        import fcntl  # noqa: PLC0415  (not on Windows)
+    except ImportError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError:
+        return
