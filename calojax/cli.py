@@ -1,9 +1,11 @@
 """The command line: arguments in, one public function called, one line out. Imports no JAX before a command runs.
 
-Exit codes: 0 done; 1 a defect (traceback); 2 the input or the arguments (one sentence on stderr); 130 interrupted.
+Exit codes: 0 done; 1 a defect (traceback), or a loss or shower that is not finite (one sentence on stderr); 2 the input
+or the arguments (one sentence); 130 interrupted by Ctrl-C, SIGTERM or SIGUSR1.
 """
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -14,28 +16,44 @@ from typing import Any, NoReturn
 
 import calojax
 from calojax import config as configuration
+from calojax import stopping
 from calojax import system as systems
-from calojax.errors import InputError
+from calojax.errors import InputError, NotFinite
 
 _GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3 or a binning XML"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    _print_any_name()
     args = _parser().parse_args(arguments)
     try:
-        with warnings.catch_warnings():
+        with stopping.interrupting(), warnings.catch_warnings():
             warnings.showwarning = _say_warning
             print(args.run(args), flush=True)
-    except (InputError, PermissionError, NotADirectoryError) as error:
-        print(f"calojax: {error}", file=sys.stderr)
-        return 2
+    except InputError as error:
+        return _end(2, str(error))
+    except NotFinite as error:
+        return _end(1, str(error))
     except KeyboardInterrupt:
-        print("calojax: interrupted", file=sys.stderr)
-        return 130
+        return _end(130, "interrupted")
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _end(2, f"{error.filename or 'a file'}: cannot be used ({error.strerror or error})")
     return 0
+
+
+def _end(code: int, sentence: str) -> int:
+    print(f"calojax: {sentence}", file=sys.stderr)
+    return code
+
+
+def _print_any_name() -> None:
+    """File names may hold what the terminal's encoding lacks: they are printed escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,7 +94,7 @@ def _add_demo(commands) -> None:
     text = "train on the shipped sample, generate, compare with held-out showers, report"
     p = commands.add_parser("demo", help=text, description=_sentence(text))
     p.add_argument("system", nargs="?", default="pyramid", metavar="SYSTEM", help=f"{_names()}; default pyramid")
-    p.add_argument("--out", type=Path, metavar="DIR", help="a new folder; default calojax-demo, -2, -3 ...")
+    p.add_argument("--out", type=_path, metavar="DIR", help="a new folder; default calojax-demo, -2, -3 ...")
     _add_set(p)
     p.set_defaults(run=_demo)
 
@@ -88,7 +106,7 @@ def _demo(args) -> str:
 def _add_info(commands) -> None:
     text = "what is in a file, a shards folder, a run or a judged folder"
     p = commands.add_parser("info", help=text, description=_sentence(text))
-    p.add_argument("path", type=Path, metavar="PATH")
+    p.add_argument("path", type=_path, metavar="PATH")
     p.add_argument("--json", action="store_true", help="as JSON")
     p.set_defaults(run=_info)
 
@@ -104,8 +122,8 @@ def _add_prepare(commands) -> None:
     names = p.add_subparsers(required=True, metavar="SYSTEM", parser_class=_Parser)
     for name in systems.TABLE:
         q = names.add_parser(name, help=f"for the system {name}")
-        q.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="files, read in this order")
-        q.add_argument("--out", type=Path, required=True, metavar="SHARDS", help="a new folder")
+        q.add_argument("sources", nargs="+", type=_path, metavar="SOURCE", help="files, read in this order")
+        q.add_argument("--out", type=_path, required=True, metavar="SHARDS", help="a new folder")
         for entry in configuration.describe(systems.load_config(name)):
             if entry.key.startswith("data."):
                 flag = "--" + entry.key.removeprefix("data.").replace("_", "-")
@@ -131,14 +149,15 @@ def _add_train(commands) -> None:
         'below; it holds no paths. `data = "sample"` in place of a table [data] is the shipped sample.',
     )
     p.more = lambda: "".join(map(_fields, systems.TABLE))
-    p.add_argument("config", type=Path, metavar="CONFIG.toml")
+    p.add_argument("config", type=_path, metavar="CONFIG.toml")
     p.add_argument(
         "--data",
         nargs="+",
+        type=_path,
         metavar="SHARDS|SOURCE",
         help="a shards folder, or files that are prepared first, into the user's cache; `sample` is the shipped sample",
     )
-    p.add_argument("--out", type=Path, metavar="RUN", help="a new folder; default runs/CONFIG, runs/CONFIG-2 ...")
+    p.add_argument("--out", type=_path, metavar="RUN", help="a new folder; default runs/CONFIG, runs/CONFIG-2 ...")
     p.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in RUN")
     _add_set(p)
     p.set_defaults(run=_train)
@@ -153,16 +172,18 @@ def _train(args) -> str:
 def _add_generate(commands) -> None:
     text = "draw showers from a trained run into a file"
     p = commands.add_parser("generate", help=text, description=_sentence(text))
-    p.add_argument("run_folder", type=Path, metavar="RUN")
+    p.add_argument("run_folder", type=_path, metavar="RUN")
     which = p.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "--n", type=_positive, metavar="N", help="how many; by default over the trained range of energies"
     )
-    which.add_argument("--conditions", type=Path, metavar="FILE", help="one shower for every incident energy in a file")
+    which.add_argument(
+        "--conditions", type=_path, metavar="FILE", help="one shower for every incident energy in a file"
+    )
     energy = p.add_mutually_exclusive_group()
     energy.add_argument("--energy", type=float, metavar="E", help="incident energy of all showers, MeV")
     energy.add_argument("--energy-range", type=_range, metavar="LO:HI", help="log-uniform incident energies, MeV")
-    p.add_argument("--out", type=Path, required=True, metavar="FILE.hdf5", help="a new file")
+    p.add_argument("--out", type=_path, required=True, metavar="FILE.hdf5", help="a new file")
     p.add_argument("--seed", type=int, default=0, metavar="S", help="of energies and showers; default 0")
     _add_set(p, "generation.tile=128")
     p.set_defaults(run=_generate)
@@ -185,11 +206,11 @@ def _generate(args) -> str:
 def _add_evaluate(commands) -> None:
     text = "judge generated showers against a reference and write a report"
     p = commands.add_parser("evaluate", help=text, description=_sentence(text))
-    p.add_argument("reference", type=Path, metavar="REFERENCE")
-    p.add_argument("generated", type=Path, metavar="GENERATED")
+    p.add_argument("reference", type=_path, metavar="REFERENCE")
+    p.add_argument("generated", type=_path, metavar="GENERATED")
     p.add_argument("--geometry", required=True, metavar="G", help=_GEOMETRIES)
-    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the report and metrics.json")
-    p.add_argument("--train", type=Path, metavar="FILE", help="the training showers: gives floors and memorised share")
+    p.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder of the report and metrics.json")
+    p.add_argument("--train", type=_path, metavar="FILE", help="the training showers: gives floors and memorised share")
     p.set_defaults(run=_evaluate)
 
 
@@ -204,6 +225,14 @@ def _evaluate(args) -> str:
 def _add_set(parser, example: str = "training.steps=100") -> None:
     text = f"another value for a field of the configuration, e.g. {example}; may be repeated"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
+
+
+def _path(text: str) -> Path:
+    """A path as the shell would read it: `~` is the home folder also behind `--out=`."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text} names a home folder that is unknown") from None
 
 
 def _positive(text: str) -> int:

@@ -19,6 +19,10 @@ class InputError(ValueError):
         return _rebuild, (self.where, self.found, self.rule, self.remedy)
 
 
+class NotFinite(ArithmeticError):
+    """What was computed is NaN or infinite (exit code 1, one sentence); nothing of it was written."""
+
+
 def field(table: str, name: str, value: object, rule: str) -> InputError:
     """What to raise when a field of a configuration's table has a value that it cannot have."""
     return InputError(

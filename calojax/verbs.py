@@ -146,7 +146,8 @@ def load(run: "str | Path | Loaded", settings: Iterable[str] = ()) -> "Loaded":
             )
         table = configuration.override(table, setting)
     changed = configuration.build(module.Config, table)
-    return training.load(run, ema=changed.generation.ema)._replace(config=changed)
+    chosen = changed.generation
+    return training.load(run, chosen.checkpoint, ema=chosen.ema)._replace(config=changed)
 
 
 def generate(

@@ -27,7 +27,7 @@ ORDER = (
     {"training"},
     {"nn", "shards", "files"},
     {"geometry"},
-    {"system", "progress", "cache", "data", "writing"},
+    {"system", "progress", "cache", "data", "writing", "stopping"},
     {"config"},
     {"errors", "lazy"},
 )

@@ -1,9 +1,11 @@
 """How showers are drawn from a trained system: the `[generation]` table. Imports no JAX."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from calojax import errors
+
+Checkpoint = Literal["last", "best"]
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,9 @@ class Generation:
         2_048
     )
     ema: Annotated[bool, "use the moving average of the parameters"] = True
+    checkpoint: Annotated[
+        Checkpoint, "which of a run's checkpoints is used: the last, or the best, of the lowest validation loss"
+    ] = "last"
     compression: Annotated[int, "gzip level of the showers in the file, 0 to 9"] = 1
 
     def __post_init__(self):
@@ -24,5 +29,6 @@ class Generation:
             raise errors.field(
                 "generation", "window", self.window, f"it must be a whole number of tiles of {self.tile} showers"
             )
+        errors.check_choice("generation", "checkpoint", self.checkpoint, get_args(Checkpoint))
         if not 0 <= self.compression <= 9:
             raise errors.field("generation", "compression", self.compression, "gzip has the levels 0 to 9")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from calojax.errors import InputError
+from calojax.errors import InputError, NotFinite
 from calojax.generation.sinks import Block, Sink
 from calojax.progress import Progress
 from calojax.shards.reader import ranges
@@ -28,7 +28,7 @@ _PER_DEVICE = 2  # tiles handed to a device ahead of the one being fetched
 _MARGIN = 0.01  # share of a limit of the trained range: the extremes of a finite file are no edge of what was learnt
 
 
-class NonFiniteShower(ArithmeticError):
+class NonFiniteShower(NotFinite):
     """A generated shower holds NaN or infinity; nothing was written."""
 
 

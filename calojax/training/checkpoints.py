@@ -4,35 +4,46 @@ Items: params, ema, optimiser, state, meta (JSON: step, phase, loader position, 
 seconds trained, values not yet logged).
 """
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from calojax import writing
 from calojax.errors import InputError
+from calojax.training.config import Training
 from calojax.training.step import TrainState
 
 FOLDER = "checkpoints"
-VERSION = 1
+VERSION = 2
+_LOSS = "validation_loss"
 _ITEMS = ("params", "ema", "optimiser", "state", "meta")
 
 Tree = Any
 
 
 class Checkpoints:
-    """The checkpoints of one run folder. Use as a context manager: leaving it waits for the last save."""
+    """The checkpoints of one run folder, to read, or with `training` to write: the latest `keep` of them and the best.
 
-    def __init__(self, run: Path, *, keep: int | None = None, read_only: bool = False):
+    The best is the one with the lowest validation loss. Use as a context manager: leaving it waits for the last save.
+    """
+
+    def __init__(self, run: Path, training: Training | None = None):
         import orbax.checkpoint as ocp  # noqa: PLC0415  (half a second, and only runs need it)
 
         folder = (run / FOLDER).absolute()
-        if read_only and not folder.is_dir():
+        if training is None and not folder.is_dir():
             raise _none(run)
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, cleanup_tmp_directories=not read_only, create=not read_only
+            preservation_policy=_LatestAndBest(training.keep) if training else None,
+            best_fn=lambda metrics: metrics[_LOSS],  # only with one are metrics saved
+            best_mode="min",
+            cleanup_tmp_directories=training is not None,
+            create=training is not None,
         )
-        self._run = run
+        self.run = run
         self._args = ocp.args
         self._manager = ocp.CheckpointManager(folder, options=options, item_names=_ITEMS)
 
@@ -47,30 +58,56 @@ class Checkpoints:
         self._manager.wait_until_finished()
         self._manager.close()
 
+    def wait(self) -> None:
+        """Until the last save is whole."""
+        self._manager.wait_until_finished()
+
     def latest(self) -> int | None:
         """The newest whole checkpoint's step, None without any."""
         return self._manager.latest_step()
 
+    def named(self, name: int | str) -> int:
+        """The step meant by a number, "last", or "best": the lowest validation loss; InputError if there is none."""
+        if name != "best":
+            return self._known(None if name == "last" else int(name))
+        losses = {step: self.meta(step)[_LOSS] for step in self.steps()}
+        validated = {step: loss for step, loss in losses.items() if loss is not None}
+        if not validated:
+            raise InputError(
+                where=f"{self.run}, best checkpoint",
+                found="is not known",
+                rule="none of those kept was saved after a validation",
+                remedy="use the last one",
+            )
+        return min(validated, key=validated.__getitem__)
+
     def steps(self) -> list[int]:
         return sorted(self._manager.all_steps())
 
-    def save(self, train: TrainState, meta: dict[str, Any]) -> None:
-        """Start saving under the step of `meta`; the arrays may be donated right after."""
+    def save(self, train: TrainState, meta: dict[str, Any], *, loss: float | None = None) -> None:
+        """Start saving under the step of `meta`, unless it is saved; the arrays may be donated right after.
+
+        loss: of validation at this step, by which the best is known. Raises InputError if the disk has no room.
+        """
         step = meta["step"]
         if step in self._manager.all_steps():
             return
+        writing.need_room(self.run, sum(leaf.nbytes for leaf in jax.tree.leaves(train)))
         whole = _copy(train)
         args = self._args
-        self._manager.save(
+        saved = self._manager.save(
             step,
+            metrics={_LOSS: math.inf if loss is None else loss},
             args=args.Composite(
                 params=args.StandardSave(_wrapped(whole.params)),
                 ema=args.StandardSave(_wrapped(whole.ema)),
                 optimiser=args.StandardSave(_wrapped((whole.optimiser, whole.phase_step))),
                 state=args.StandardSave(_wrapped(whole.state)),
-                meta=args.JsonSave({"version": VERSION} | meta),
+                meta=args.JsonSave({"version": VERSION, _LOSS: loss} | meta),
             ),
         )
+        if not saved:
+            raise RuntimeError(f"Orbax did not save step {step}")
 
     def meta(self, step: int | None = None) -> dict[str, Any]:
         """The JSON part of a checkpoint (default: the latest); InputError without one or of another version."""
@@ -78,7 +115,7 @@ class Checkpoints:
         meta = self._read(step, meta=self._args.JsonRestore())["meta"]
         if meta.get("version") != VERSION:
             raise InputError(
-                where=f"{self._run}, checkpoint {step}",
+                where=f"{self.run}, checkpoint {step}",
                 found=f"has format version {meta.get('version')}",
                 rule=f"this calojax reads version {VERSION}",
                 remedy="use the calojax that wrote it, or train again",
@@ -108,10 +145,10 @@ class Checkpoints:
     def _known(self, step: int | None) -> int:
         steps = self.steps()
         if not steps:
-            raise _none(self._run)
+            raise _none(self.run)
         if step is not None and step not in steps:
             raise InputError(
-                where=f"{self._run}, checkpoint {step}",
+                where=f"{self.run}, checkpoint {step}",
                 found="does not exist",
                 rule=f"the steps kept are {', '.join(map(str, steps))}",
                 remedy="choose one of them",
@@ -123,11 +160,23 @@ class Checkpoints:
             return self._manager.restore(step, args=self._args.Composite(**items))
         except (KeyError, FileNotFoundError, ValueError) as error:
             raise InputError(
-                where=f"{self._run}, checkpoint {step}",
+                where=f"{self.run}, checkpoint {step}",
                 found=f"cannot be restored ({' '.join(str(error).split())[:300]})",
                 rule="a checkpoint must be whole and of this model",
                 remedy="resume from another checkpoint or train again",
             ) from error
+
+
+class _LatestAndBest(NamedTuple):
+    """Which checkpoints Orbax keeps: so many of the latest, and the one with the lowest loss."""
+
+    latest: int
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        losses = [(info.metrics or {}).get(_LOSS, math.inf) for info in checkpoints]
+        best = min(losses, default=math.inf)
+        first = len(checkpoints) - self.latest
+        return [i >= first or (loss == best and loss < math.inf) for i, loss in enumerate(losses)]
 
 
 @jax.jit

@@ -28,7 +28,7 @@ class Training:
     validation_rows: Annotated[int, "last rows of the shards, held out from training; 0 for none"] = 1_000
     evaluate_every: Annotated[int, "steps between validations; 0 for one at the end only"] = 1_000
     checkpoint_every: Annotated[int, "steps between checkpoints; 0 for one at the end only"] = 1_000
-    keep: Annotated[int, "latest checkpoints to keep"] = 3
+    keep: Annotated[int, "latest checkpoints to keep, beside the best one"] = 3
     log_every: Annotated[int, "steps between lines of metrics.jsonl, which hold means over these steps"] = 50
     seed: Annotated[int, "of parameters, shuffle and noise"] = 0
 

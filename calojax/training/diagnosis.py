@@ -3,8 +3,10 @@
 import math
 from collections.abc import Mapping
 
+from calojax.errors import NotFinite
 
-class NonFiniteLoss(ArithmeticError):
+
+class NonFiniteLoss(NotFinite):
     """Training produced NaN or infinity; the run stopped and no checkpoint holds it."""
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from calojax import cache
+from calojax import cache, writing
 from calojax import config as configuration
 from calojax import system as systems
 from calojax.errors import InputError
@@ -42,10 +42,12 @@ class Loaded(NamedTuple):
     step: int
 
 
-def load(run: Path | str, step: int | None = None, *, ema: bool | None = None) -> Loaded:
-    """A run as it was at a checkpoint (default: the latest), or a packaged model, ready to generate or predict.
+def load(run: Path | str, step: int | str | None = None, *, ema: bool | None = None) -> Loaded:
+    """A run as it was at a checkpoint, or a packaged model, ready to generate or predict.
 
-    ema: use the moving average of the parameters (default: config.generation.ema, else True); a package has no others.
+    step: of the checkpoint, or "last" or "best" (of the lowest validation loss), default config.generation.checkpoint,
+    else the last; ema: use the moving average of the parameters, default config.generation.ema, else True. A package
+    has one set of parameters.
     Raises InputError if the folder is no run, has no checkpoint, or none of that step.
     """
     run = Path(run)
@@ -54,17 +56,22 @@ def load(run: Path | str, step: int | None = None, *, ema: bool | None = None) -
     if (run / package.PARAMS).is_file():
         params, state, found = package.read(run, *like)
     else:
-        average = getattr(getattr(config, "generation", None), "ema", True) if ema is None else ema
-        params, state, found = _restore(run, step, *like, ema=average)
+        wanted = getattr(config, "generation", None)
+        step = getattr(wanted, "checkpoint", "last") if step is None else step
+        ema = getattr(wanted, "ema", True) if ema is None else ema
+        params, state, found = _restore(run, step, *like, config=config, manifest=manifest, ema=ema)
     return Loaded(run.name, module, config, manifest, Model(params, state, module.constants(config, manifest)), found)
 
 
-def _restore(run: Path, step: int | None, params: Any, state: Any, *, ema: bool) -> tuple[Any, Any, int]:
+def _restore(
+    run: Path, step: int | str, params: Any, state: Any, *, config: Any, manifest: Manifest, ema: bool
+) -> tuple[Any, Any, int]:
     from calojax.training.checkpoints import Checkpoints  # noqa: PLC0415  (Orbax is slow to import)
 
-    with Checkpoints(run, read_only=True) as checkpoints:
-        found = int(checkpoints.meta(step)["step"])
-        return *checkpoints.restore_model(found, params, state, ema=ema), found
+    with Checkpoints(run) as checkpoints:
+        meta = checkpoints.meta(checkpoints.named(step))
+        refuse_foreign(run, meta, config, manifest)
+        return *checkpoints.restore_model(meta["step"], params, state, ema=ema), int(meta["step"])
 
 
 def describe(run: Path | str) -> tuple[Manifest, ModuleType, Any]:
@@ -90,15 +97,32 @@ def initial(module: ModuleType, config: Any, manifest: Manifest) -> tuple[Any, A
     return model.params, model.state
 
 
-def create(run: Path, config: Any, shards_folder: Path, manifest: Manifest) -> None:
-    """Make the run folder with everything but checkpoints and metrics, in one rename."""
-    temporary = run.with_name(f".{run.name}.partial")
+def create(run: Path, config: Any, shards_folder: Path, manifest: Manifest, steps: int) -> None:
+    """Make the run folder with everything but checkpoints and metrics, in one rename; steps: of the whole training."""
+    with writing.refusals(run):
+        temporary = writing.partial(run)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        writing.need_room(temporary, 0)
+        (temporary / CONFIG).write_text(configuration.to_toml(config, system=manifest.system), encoding="utf-8")
+        manifest.write(temporary)
+        provenance = _provenance(config, shards_folder, manifest, steps)
+        (temporary / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
+        temporary.rename(run)
+
+
+def remove(run: Path) -> None:
+    """Take a run folder away, its name first."""
+    temporary = writing.partial(run)
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    (temporary / CONFIG).write_text(configuration.to_toml(config, system=manifest.system))
-    manifest.write(temporary)
-    provenance = {
+    run.rename(temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _provenance(config: Any, shards_folder: Path, manifest: Manifest, steps: int) -> dict[str, Any]:
+    return {
         "system": manifest.system,
+        "steps": steps,
         "config_digest": configuration.digest(config),
         "data_digest": manifest.digest,
         "data": str(shards_folder),
@@ -114,8 +138,6 @@ def create(run: Path, config: Any, shards_folder: Path, manifest: Manifest) -> N
             "processes": jax.process_count(),
         },
     }
-    (temporary / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
-    temporary.rename(run)
 
 
 def versions() -> dict[str, str]:
@@ -136,13 +158,7 @@ def code() -> str:
 
 def refuse_existing(run: Path) -> None:
     """InputError if the run folder is there already and training was not asked to resume."""
-    if run.exists():
-        raise InputError(
-            where=str(run),
-            found="exists already",
-            rule="a run is never overwritten",
-            remedy="go on with --resume, or give another --out",
-        )
+    writing.refuse_existing(run, remedy="go on with --resume, or give another --out")
 
 
 def refuse_other(run: Path, config: Any, manifest: Manifest) -> None:
@@ -154,12 +170,33 @@ def refuse_other(run: Path, config: Any, manifest: Manifest) -> None:
     ):
         if before != now:
             raise _other(f"{run}, {what}", before, now)
-    before, now = dict(_flat(configuration.to_table(old))), dict(_flat(configuration.to_table(config)))
-    for key in before | now:
-        if before.get(key) != now.get(key):
-            raise _other(f"{run / CONFIG}, key {key}", before.get(key), now.get(key))
+    for key, before, now in _differences(configuration.to_table(old), configuration.to_table(config)):
+        raise _other(f"{run / CONFIG}, key {key}", before, now)
     if stored.digest != manifest.digest:
         raise _other(f"{run}, digest of the shards", stored.digest[:12], manifest.digest[:12])
+
+
+def refuse_foreign(run: Path, meta: dict[str, Any], config: Any, manifest: Manifest) -> None:
+    """InputError if a checkpoint was not made by the run in whose folder it lies."""
+    of_run = configuration.to_table(config)
+    tables = ({key: value for key, value in table.items() if key != "generation"} for table in (meta["config"], of_run))
+    found = list(_differences(*tables))
+    digests = {"geometry digest": manifest.geometry_digest, "digest of the shards": manifest.digest}
+    saved = {"geometry digest": meta["geometry_digest"], "digest of the shards": meta["data_digest"]}
+    found += [(name, saved[name][:12], now[:12]) for name, now in digests.items() if saved[name] != now]
+    for key, before, now in found:
+        raise InputError(
+            where=f"{run}, checkpoint {meta['step']}, {key}",
+            found=f"is {before}",
+            rule=f"in the folder of its run it is {now}",
+            remedy="restore the checkpoints of this run, or train again",
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Key, old and new value wherever two tables differ."""
+    old, new = dict(_flat(before)), dict(_flat(now))
+    yield from ((key, old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key))
 
 
 def _other(where: str, before: Any, now: Any) -> InputError:

@@ -1,10 +1,8 @@
 """The training loop: phases, steps, logging, validation, checkpoints, and going on after an interruption."""
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +17,7 @@ from calojax.progress import Progress
 from calojax.shards.batches import Position
 from calojax.shards.loader import Loader
 from calojax.shards.reader import Shards
+from calojax.stopping import Stop
 from calojax.system import Fit, Model, Phase
 from calojax.training import diagnosis, folder, metrics, processes, step
 from calojax.training.checkpoints import Checkpoints
@@ -48,29 +47,30 @@ def run(
     """Train a system on shards into the run folder `out`, to the end of its phases.
 
     config: the system's Config; resume: go on from the latest checkpoint of `out` (from the start if it has none).
-    Ctrl-C and SIGTERM save a checkpoint and raise KeyboardInterrupt. Raises InputError if `out` exists (without
-    resume) or belongs to another config or data, or if no rows are left to train on; NonFiniteLoss if loss or gradient
-    is not finite.
+    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint and raise KeyboardInterrupt, or leave the process with 130 where it is
+    compiling; a new run without a step leaves no folder. Raises InputError if `out` exists (without resume) or belongs
+    to another config or data, or if no rows are left to train on; NonFiniteLoss if loss or gradient is not finite.
     """
     out = Path(out)
     data = shards if isinstance(shards, Shards) else Shards(shards)
-    if out.exists() and resume:
+    new = not (out.exists() and resume)
+    if not new:
         folder.refuse_other(out, config, data.manifest)
     else:
         folder.refuse_existing(out)
         _refuse_few_rows(data, config.training)
         processes.meet("run folder is checked")
         if processes.is_first():
-            folder.create(out, config, data.folder, data.manifest)
+            folder.create(out, config, data.folder, data.manifest, steps=sum(map(_length, system.phases(config))))
         processes.meet("run folder is made")
     with ExitStack() as stack:
-        checkpoints = stack.enter_context(Checkpoints(out, keep=config.training.keep))
+        stop = stack.enter_context(Stop())
+        checkpoints = stack.enter_context(Checkpoints(out, config.training))
         begun = checkpoints.latest()
         if processes.is_first():
-            metrics.truncate(out, begun or 0)
+            metrics.truncate(out, 0 if begun is None else checkpoints.meta(begun)["lines"])
         lines = stack.enter_context(metrics.MetricsFile(out))
-        stop = stack.enter_context(_stopping())
-        trainer = _Trainer(system, config, data, checkpoints, lines, stop, progress)
+        trainer = _Trainer(system, config, data, checkpoints, lines, stop, progress, new)
         stack.callback(trainer.close)
         trainer.start() if begun is None else trainer.restore(begun)
         trainer.train()
@@ -86,10 +86,13 @@ class _Trainer:
     shards: Shards
     checkpoints: Checkpoints
     lines: metrics.MetricsFile
-    stop: threading.Event
+    stop: Stop
     progress: bool
+    new: bool  # the folder is of this process, not of one that it goes on from
     done: int = 0
     phase: int = 0
+    unvalidated: bool = False  # the validation of the step reached was broken off
+    validated_at: int = -1
     values: dict[str, float] = field(default_factory=dict)
     pending: list[dict[str, Any]] = field(default_factory=list)  # values of steps not logged yet, on the devices
     train_state: step.TrainState = field(init=False)
@@ -118,8 +121,9 @@ class _Trainer:
     def start(self) -> None:
         """Initial parameters, at the beginning of the first phase."""
         make = lambda: folder.initial(self.system, self.config, self.shards.manifest)
-        params, state = jax.jit(make, out_shardings=self.place.everywhere)()
-        self.train_state = self._begin(params, params, state)
+        with self._idle():
+            params, state = jax.jit(make, out_shardings=self.place.everywhere)()
+            self.train_state = self._begin(params, params, state)
 
     def train(self) -> None:
         """From where the run stands to the end of the last phase."""
@@ -142,7 +146,7 @@ class _Trainer:
 
     def _run_phase(self, phase: Phase | Fit) -> None:
         end = sum(map(_length, self.phases[: self.phase + 1]))
-        if self.done == end:  # resumed after its last step
+        if self.done == end and not self.unvalidated:  # resumed after its last step
             return
         if isinstance(phase, Fit):
             self._fit(phase)
@@ -151,15 +155,18 @@ class _Trainer:
 
     def _fit(self, phase: Fit) -> None:
         """A phase without gradient; it counts as one step."""
-        params = self.place.model(phase.fit(self.shards, self.train_state.params, self.config))
+        with self._idle():
+            params = self.place.model(phase.fit(self.shards, self.train_state.params, self.config))
         self.done += 1
         self.train_state = self._begin(params, params, self.train_state.state)
 
     def _descend(self, phase: Phase, end: int) -> None:
         training: Training = self.config.training
         noise, fixed = (step.purpose_key(training.seed, purpose) for purpose in (step.TRAINING, step.VALIDATION))
-        advance = step.make_step(phase, self.train_state.params, self.config, self.place, noise)
-        evaluate = step.make_evaluation(phase, self.config, self.place, fixed)
+        advance = self._ahead(step.make_step(phase, self.train_state.params, self.config, self.place, noise))
+        evaluate = self._ahead(step.make_evaluation(phase, self.config, self.place, fixed))
+        if self.unvalidated:
+            self._validate(phase, evaluate)
         while self.done < end:
             self.train_state, values = advance(self.train_state, self.model, next(self.loader))
             self.done += 1
@@ -171,13 +178,46 @@ class _Trainer:
                 self._validate(phase, evaluate)
             if _due(self.done, training.checkpoint_every):
                 self._save()
-            if processes.any_of(self.stop.is_set(), now=self.done % training.log_every == 0):
-                self._save()
-                raise KeyboardInterrupt
+            self._leave_if_asked(now=self.done % training.log_every == 0)
+
+    def _ahead(self, function: Callable) -> Callable:
+        """A jitted function of (tree, model, batch, ...), compiled for each shape of batch before it is called, so
+        that a signal during the compilation can save."""
+        compiled: dict[Any, Callable] = {}
+
+        def call(*inputs):
+            shapes = tuple(array.shape for array in inputs[2].values())
+            if shapes not in compiled:
+                with self._idle():
+                    compiled[shapes] = function.lower(*inputs).compile()
+            return compiled[shapes](*inputs)
+
+        return call
 
     def _finish(self) -> None:
         self.phase = len(self.phases) - 1
         self._save()
+
+    # ---- being interrupted
+
+    def _leave_if_asked(self, *, now: bool) -> None:
+        """KeyboardInterrupt after saving, if a signal came; several processes ask each other only `now`."""
+        if processes.any_of(self.stop.asked(), now=now):
+            self._leave()
+            raise KeyboardInterrupt
+
+    def _idle(self):
+        """For long work between two steps: a signal that comes meanwhile saves at once. Several processes save together
+        and wait for the next step."""
+        return self.stop.idle(self._leave) if jax.process_count() == 1 else nullcontext()
+
+    def _leave(self) -> None:
+        """What an interrupted run leaves: a checkpoint, or nothing where nothing was done."""
+        if self.done:
+            self._save()
+            self.checkpoints.wait()
+        elif self.new and processes.is_first():
+            folder.remove(self.checkpoints.run)
 
     # ---- what is seen of it
 
@@ -210,10 +250,15 @@ class _Trainer:
         """The losses of the averaged parameters on the held-out rows, with keys that are the same every time."""
         if not self.config.training.validation_rows:
             return
-        before = time.perf_counter()
+        before, sums = time.perf_counter(), []
+        self.unvalidated = True
         with self._held_out() as loader:
             model = self.model._replace(state=self.train_state.state)
-            sums = [evaluate(self.train_state.ema, model, batch, number) for number, batch in enumerate(loader)]
+            for number, batch in enumerate(loader):
+                sums.append(evaluate(self.train_state.ema, model, batch, np.int32(number)))
+                jax.block_until_ready(sums[-1])
+                self._leave_if_asked(now=False)
+        self.unvalidated, self.validated_at = False, self.done
         totals = jax.tree.map(lambda *pairs: np.sum(pairs, axis=0, dtype=np.float64), *jax.device_get(sums))
         found = {f"validation/{name}": float(term / weight) for name, (term, weight) in totals.items()}
         self.lines.write(self.done, phase.name, self.seconds(), found)
@@ -249,20 +294,24 @@ class _Trainer:
             "step": self.done,
             "phase": self.phase,
             "position": list(self.loader.position),
+            "unvalidated": self.unvalidated,
+            "lines": self.lines.count,
             "seconds": self.seconds(),
             "pending": pending,
             "values": self.values,
             "config": configuration.to_table(self.config),
-            "config_digest": configuration.digest(self.config),
             "geometry_digest": self.shards.manifest.geometry_digest,
             "data_digest": self.shards.manifest.digest,
             "versions": folder.versions(),
         }
-        self.checkpoints.save(self.train_state, meta)
+        validated = self.validated_at == self.done
+        self.checkpoints.save(self.train_state, meta, loss=_loss(self.values, "validation/") if validated else None)
 
     def restore(self, at: int) -> None:
         """Go back to a checkpoint: everything the next step depends on, and the line being collected."""
         meta = self.checkpoints.meta(at)
+        folder.refuse_foreign(self.checkpoints.run, meta, self.config, self.shards.manifest)
+        self.unvalidated = meta["unvalidated"]
         self.done, self.phase, self.values = meta["step"], meta["phase"], meta["values"]
         self.pending = meta["pending"]
         self._earlier = meta["seconds"]
@@ -295,30 +344,6 @@ class _Clock:
         self.since += seconds
 
 
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second signal ends the process the usual way."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def ask(number, frame):
-        stop.set()
-        for each in numbers:
-            signal.signal(each, before[each])
-
-    for number in numbers:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])
-
-
 def _refuse_few_rows(data: Shards, training: Training) -> None:
     if training.validation_rows >= data.rows:
         raise InputError(
@@ -333,9 +358,10 @@ def _due(at: int, every: int) -> bool:
     return every > 0 and at % every == 0
 
 
-def _loss(values: dict[str, float]) -> float:
-    """Sum of the losses of a phase's updates."""
-    return sum(value for name, value in values.items() if name.split(".")[-1] == "loss")
+def _loss(values: dict[str, float], prefix: str = "") -> float:
+    """Sum of the losses of a phase's updates, among the values whose names have the prefix."""
+    named = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+    return sum(value for name, value in named.items() if "/" not in name and name.split(".")[-1] == "loss")
 
 
 def _length(phase: Phase | Fit) -> int:

@@ -2,9 +2,10 @@
 
 import io
 import json
-import os
 from pathlib import Path
 
+from calojax import writing
+from calojax.errors import InputError
 from calojax.training import processes
 
 METRICS = "metrics.jsonl"
@@ -14,13 +15,16 @@ class MetricsFile:
     """Appends lines to a run's metrics.jsonl, in the first of several processes; a line is out before the next step."""
 
     def __init__(self, run: Path):
-        self._stream = (run / METRICS).open("a") if processes.is_first() else io.StringIO()
+        path = run / METRICS
+        self.count = len(read(run))  # lines in the file
+        self._stream = path.open("a", encoding="utf-8") if processes.is_first() else io.StringIO()
 
     def write(self, step: int, phase: str, seconds: float, values: dict[str, float]) -> None:
         """step: last step covered; seconds: of training so far, over all resumes; values: float by name."""
         line = {"step": step, "phase": phase, "time": round(seconds, 3), "values": values}
         self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()
+        self.count += 1
 
     def close(self) -> None:
         self._stream.close()
@@ -33,18 +37,30 @@ class MetricsFile:
 
 
 def read(run: Path) -> list[dict]:
-    """All whole lines of a run's metrics.jsonl; a half line, left by a kill, is skipped."""
+    """All whole lines of a run's metrics.jsonl; a half line at its end, left by a kill, is skipped."""
     path = run / METRICS
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    return [_parse(path, number, line) for number, line in enumerate(lines, 1) if line.endswith("\n")]
 
 
-def truncate(run: Path, step: int) -> None:
-    """Drop the lines after `step`, in one rename."""
-    kept = [line for line in read(run) if line["step"] <= step]
-    temporary = run / f".{METRICS}.partial"
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-    os.replace(temporary, run / METRICS)
+def truncate(run: Path, lines: int) -> None:
+    """Keep so many lines, in one rename."""
+    writing.text(run / METRICS, "".join(json.dumps(line) + "\n" for line in read(run)[:lines]))
+
+
+def _parse(path: Path, number: int, line: str) -> dict:
+    try:
+        found = json.loads(line)
+        if {"step", "phase", "time", "values"} <= set(found):
+            return found
+    except (ValueError, TypeError):
+        pass
+    raise InputError(
+        where=f"{path}, line {number}",
+        found="is no object with step, phase, time and values",
+        rule="training writes one a line",
+        remedy="restore the line or remove it",
+    )
 
 
 def means(steps: list[dict[str, float]]) -> dict[str, float]:

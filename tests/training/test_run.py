@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,6 +261,132 @@ def test_resuming_in_the_second_phase_changes_nothing(shards, tmp_path, monkeypa
 
 
 def test_the_loop_leaves_no_thread(shards, tmp_path):
-    before = {t.name for t in loop.threading.enumerate()}
+    before = {t.name for t in threading.enumerate()}
     train(shards, tmp_path / "run")
-    assert "calojax-loader" not in {t.name for t in loop.threading.enumerate()} - before
+    after = {t.name for t in threading.enumerate()} - before
+    assert not [name for name in after if name.startswith("calojax")]
+
+
+def interrupt_validation(monkeypatch, at):
+    """A signal after the first batch of the validation of a step."""
+    check = loop._Trainer._leave_if_asked
+
+    def interrupted(self, *, now):
+        if self.done == at and self.unvalidated:
+            signal.raise_signal(signal.SIGTERM)
+        check(self, now=now)
+
+    monkeypatch.setattr(loop._Trainer, "_leave_if_asked", interrupted)
+
+
+@pytest.mark.parametrize("at", [20, 40])
+def test_a_signal_during_validation_repeats_it(shards, whole, tmp_path, monkeypatch, at):
+    with monkeypatch.context() as patch:
+        interrupt_validation(patch, at)
+        with pytest.raises(KeyboardInterrupt):
+            train(shards, tmp_path / "run")
+    assert not [line for line in lines(tmp_path / "run") if line[0] == at and "validation/loss" in line[2]]
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    for run in ("run", "copy"):
+        train(shards, tmp_path / run, resume=True)
+        assert_same(tmp_path / run, whole)
+
+
+def test_a_half_checkpoint_is_not_chosen(shards, whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    (run / "checkpoints" / "40").rename(run / "checkpoints" / "40.orbax-checkpoint-tmp")
+    assert training.load(run).step == 30
+    train(shards, run, resume=True)
+    assert_same(run, whole)
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["20", "30", "40"]
+
+
+def test_the_best_checkpoint_is_kept_beside_the_latest(shards, tmp_path, monkeypatch):
+    """Validation losses 3, 1, 2, 4 at the steps 10 to 40, and a resume in between."""
+    loss = loop._loss
+    falls = {10: 3.0, 20: 1.0, 30: 2.0, 40: 4.0}
+    save = loop.Checkpoints.save
+    assert loss({"validation/loss": 2.0, "loss": 3.0}, "validation/") == 2.0
+
+    def planted(self, train, meta, *, loss=None):
+        save(self, train, meta, loss=None if loss is None else falls[meta["step"]])
+
+    monkeypatch.setattr(loop.Checkpoints, "save", planted)
+    config = replace(CONFIG, training=replace(TRAINING, evaluate_every=10, keep=1))
+    with monkeypatch.context() as patch:
+        stop_at(patch, 32, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            train(shards, tmp_path / "run", config)
+    train(shards, tmp_path / "run", config, resume=True)
+    assert sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir()) == ["20", "40"]
+    assert [training.load(tmp_path / "run", which).step for which in ("best", "last", 20)] == [20, 40, 20]
+
+
+def test_without_validation_there_is_no_best(shards, tmp_path):
+    config = replace(CONFIG, training=replace(TRAINING, steps=10, validation_rows=0))
+    train(shards, tmp_path / "run", config)
+    with pytest.raises(InputError, match="best checkpoint: is not known"):
+        training.load(tmp_path / "run", "best")
+
+
+def test_checkpoints_of_another_run_are_refused(shards, whole, tmp_path):
+    run = tmp_path / "run"
+    other = replace(CONFIG, noise=0.3, training=replace(TRAINING, steps=20))
+    train(shards, run, other)
+    shutil.rmtree(run / "checkpoints")
+    shutil.copytree(whole / "checkpoints", run / "checkpoints")
+    said = r"run, checkpoint 40, noise: is 0\.1, but in the folder of its run it is 0\.3"
+    with pytest.raises(InputError, match=said):
+        training.load(run)
+    with pytest.raises(InputError, match=said):
+        train(shards, run, other, resume=True)
+
+
+def change_meta(run, step, **values):
+    path = run / "checkpoints" / str(step) / "meta" / "metadata"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"version": 99}, "checkpoint 40: has format version 99, but this calojax reads version"),
+        ({"geometry_digest": "1" * 64}, "checkpoint 40, geometry digest: is 1111"),
+        ({"data_digest": "2" * 64}, "checkpoint 40, digest of the shards: is 2222"),
+    ],
+)
+def test_a_checkpoint_of_another_version_geometry_or_data_is_refused(whole, tmp_path, values, said):
+    shutil.copytree(whole, tmp_path / "run")
+    change_meta(tmp_path / "run", 40, **values)
+    with pytest.raises(InputError, match=said):
+        training.load(tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "40" / "ema")
+    with pytest.raises(InputError, match="checkpoint 40: cannot be restored"):
+        training.load(tmp_path / "run")
+
+
+def test_a_signal_before_the_first_step_leaves_nothing(shards, tmp_path):
+    """In a process of its own: it is left from within the compilation."""
+    text = KILLED.format(
+        here=str(Path(__file__).parent), kill=False, shards=str(shards.folder), out=str(tmp_path / "run"), resume=False
+    )
+    text = text.replace("training.run(", BEFORE_COMPILING + "training.run(")
+    done = subprocess.run([sys.executable, "-c", text], env=os.environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "calojax: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+BEFORE_COMPILING = """
+import signal, time
+from calojax.training import folder
+initial = folder.initial
+def slow(*inputs):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+folder.initial = slow
+"""
