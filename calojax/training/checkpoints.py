@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from calojax import writing
 from calojax.errors import InputError
 from calojax.training.config import Training
+from calojax.training.optimiser import path_names
 from calojax.training.step import TrainState
 
 FOLDER = "checkpoints"
@@ -103,7 +104,7 @@ class Checkpoints:
                 ema=args.StandardSave(_wrapped(whole.ema)),
                 optimiser=args.StandardSave(_wrapped((whole.optimiser, whole.phase_step))),
                 state=args.StandardSave(_wrapped(whole.state)),
-                meta=args.JsonSave({"version": VERSION, _LOSS: loss} | meta),
+                meta=args.JsonSave({"version": VERSION, _LOSS: loss, "shapes": _shapes(train.params)} | meta),
             ),
         )
         if not saved:
@@ -124,6 +125,7 @@ class Checkpoints:
 
     def restore(self, step: int, like: TrainState) -> TrainState:
         """The train state of a checkpoint, with the shapes and shardings of `like` (arrays or ShapeDtypeStructs)."""
+        self._refuse_other_shapes(step, like.params)
         parts = {"params": like.params, "ema": like.ema, "state": like.state}
         parts["optimiser"] = (like.optimiser, like.phase_step)
         found = self._read(step, **{name: self._target(tree) for name, tree in parts.items()})
@@ -136,8 +138,21 @@ class Checkpoints:
         """Parameters (their moving average if `ema`) and state for generating; targets as in `restore`."""
         name = "ema" if ema else "params"
         step = self._known(step)
+        self._refuse_other_shapes(step, params)
         found = self._read(step, **{name: self._target(params), "state": self._target(state)})
         return found[name]["tree"], found["state"]["tree"]
+
+    def _refuse_other_shapes(self, step: int, params: Tree) -> None:
+        """InputError naming the first parameter that the checkpoint has in another shape than the model."""
+        saved, needed = self.meta(step)["shapes"], _shapes(params)
+        for name in saved | needed:
+            if saved.get(name) != needed.get(name):
+                raise InputError(
+                    where=f"{self.run}, checkpoint {step}, parameter {name}",
+                    found=f"has the shape {tuple(saved[name])}" if name in saved else "is missing",
+                    rule=f"the model needs {tuple(needed[name])}" if name in needed else "the model has no such one",
+                    remedy="use the calojax that wrote it, or train again",
+                )
 
     def _target(self, tree: Tree):
         return self._args.StandardRestore(_wrapped(jax.tree.map(_shape, tree)))
@@ -188,6 +203,11 @@ def _copy(train: TrainState) -> TrainState:
 def _wrapped(tree: Tree) -> dict[str, Tree]:
     """Orbax refuses an empty tree or a bare array as an item."""
     return {"tree": tree} if jax.tree.leaves(tree) else {"tree": tree, "empty": jnp.zeros(())}
+
+
+def _shapes(params: Tree) -> dict[str, list[int]]:
+    """Shape of every parameter by its path."""
+    return {"/".join(path_names(path)): list(leaf.shape) for path, leaf in jax.tree.leaves_with_path(params)}
 
 
 def _shape(leaf) -> jax.ShapeDtypeStruct:

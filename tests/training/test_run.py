@@ -370,6 +370,26 @@ def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
         training.load(tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [
+        ("w", (2, 2), r"parameter total/w: has the shape \(1, 2\), but the model needs \(2, 2\)"),
+        ("v", (2, 2), r"parameter total/v: is missing, but the model needs \(2, 2\)"),
+    ],
+)
+def test_a_checkpoint_of_another_model_names_the_parameter(whole, monkeypatch, name, shape, said):
+    init = tiny.init
+
+    def other(*inputs):
+        model = init(*inputs)
+        model.params["total"][name] = np.zeros(shape)
+        return model
+
+    monkeypatch.setattr(tiny, "init", other)
+    with pytest.raises(InputError, match=said):
+        training.load(whole)
+
+
 def test_a_signal_before_the_first_step_leaves_nothing(shards, tmp_path):
     """In a process of its own: it is left from within the compilation."""
     text = KILLED.format(
