@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _end(2, str(error))
     except NotFinite as error:
         return _end(1, str(error))
-    except KeyboardInterrupt:
-        return _end(130, "interrupted")
+    except KeyboardInterrupt as interrupted:
+        return _end(130, str(interrupted) or "interrupted")
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
@@ -185,6 +185,8 @@ def _add_generate(commands) -> None:
     energy.add_argument("--energy-range", type=_range, metavar="LO:HI", help="log-uniform incident energies, MeV")
     p.add_argument("--out", type=_path, required=True, metavar="FILE.hdf5", help="a new file")
     p.add_argument("--seed", type=int, default=0, metavar="S", help="of energies and showers; default 0")
+    p.add_argument("--chunk", type=_positive, metavar="N", help="showers computed and saved at a time; default 8192")
+    p.add_argument("--resume", action="store_true", help="go on where the same request was interrupted")
     _add_set(p, "generation.tile=128")
     p.set_defaults(run=_generate)
 
@@ -198,6 +200,8 @@ def _generate(args) -> str:
         conditions=args.conditions,
         seed=args.seed,
         out=args.out,
+        chunk=args.chunk,
+        resume=args.resume,
         settings=args.set,
     )
     return f"{path}: written"

@@ -64,24 +64,37 @@ def _shards(path: Path) -> dict[str, Any]:
 def _run(path: Path) -> dict[str, Any]:
     from calojax import config as configuration  # noqa: PLC0415
     from calojax.shards import Manifest  # noqa: PLC0415
-    from calojax.training import metrics  # noqa: PLC0415
+    from calojax.training import checkpoints, metrics  # noqa: PLC0415
 
     manifest, lines = Manifest.read(path), metrics.read(path)
-    values: dict[str, Any] = {}
+    provenance = _json(path / "provenance.json")
+    found = checkpoints.listed(path)
+    done, steps = (max(found, default=0), provenance.get("steps"))
+    values: dict[str, float] = {}
     for line in lines:
-        values |= line
-    provenance = path / "provenance.json"
+        values |= line["values"]
     return {
         "kind": "run",
         "path": str(path),
         "system": manifest.system,
-        "step": values.pop("step", None),
-        "phase": values.pop("phase", None),
+        "state": "finished" if done == steps else "goes on with --resume from the latest checkpoint",
+        "steps": {"saved": done, "of": steps},
+        "checkpoints": {str(step): f"validation loss {_number(loss)}" for step, loss in found.items()},
+        "last line": {key: lines[-1][key] for key in ("step", "phase", "time")} if lines else {},
+        "latest values": {name: _number(value) for name, value in values.items()},
         "trained on": {"rows": manifest.rows, "digest": manifest.digest},
-        "latest values": values,
         "config": configuration.read_toml(path / "config.toml"),
-        "provenance": json.loads(provenance.read_text()) if provenance.is_file() else {},
+        "provenance": provenance,
     }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _number(value: float | None) -> float | None:
+    """With the digits that mean something to a reader."""
+    return None if value is None else float(f"{value:.6g}")
 
 
 def _judged(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calojax import cache
+from calojax import cache, writing
 from calojax import config as configuration
 from calojax import data as shipped
 from calojax import system as systems
@@ -160,6 +160,8 @@ def generate(
     energy_range: tuple[float, float] | None = None,
     conditions: str | Path | None = None,
     out: str | Path | None = None,
+    chunk: int | None = None,
+    resume: bool = False,
     settings: Iterable[str] = (),
     progress: bool = True,
 ) -> "Showers | Path":
@@ -169,15 +171,16 @@ def generate(
     or log-uniform in `energy_range` (low, high), by default the range of the training data.
     Returns Showers(incident_energy (N,), showers (N, V)) in MeV; with `out`, a file in the CaloChallenge layout that
     must not exist yet, showers are streamed into it and its path is returned. The same seed gives the same showers.
+    chunk: showers that are computed and saved at a time, default 8,192; resume: go on where the same request was
+    interrupted (from the start if it was not begun).
     """
     import numpy as np  # noqa: PLC0415
 
     from calojax import generation, geometry  # noqa: PLC0415
     from calojax.files import calochallenge  # noqa: PLC0415
-    from calojax.generation import sinks  # noqa: PLC0415
 
-    if out is not None:
-        calochallenge.refuse_existing(Path(out))
+    if out is not None and not resume:
+        writing.refuse_existing(Path(out))
     if sum(given is not None for given in (energies, n, conditions)) != 1:
         raise TypeError("generate needs exactly one of energies, n and conditions")
     _check_request(n, energy, energy_range, seed)
@@ -186,19 +189,23 @@ def generate(
     loaded = load(run, settings)
     if n is not None:
         energies = _draw_energies(n, energy, energy_range or loaded.manifest.ranges["incident_energy"], seed)
+    given = {"incident_energy": np.atleast_1d(np.asarray(energies, float))}
     cylinder = geometry.from_json(loaded.manifest.geometry)  # type: ignore[arg-type]
     if out is None:
         sink = generation.Arrays(cylinder.n_cells)
     else:
-        compression = loaded.config.generation.compression
-        sink = generation.Files(out, cylinder, sinks.attributes(loaded, seed), compression=compression)
+        request = generation.request(loaded, given, seed, chunk=chunk)
+        attributes = generation.attributes(loaded, seed) | {"request": json.dumps(request)}
+        layout = generation.Voxels(cylinder, attributes, loaded.config.generation.compression)
+        sink = generation.Files(out, layout, request, resume=resume)
     return generation.run(
         loaded.system,
         loaded.model,
         loaded.config,
-        {"incident_energy": np.atleast_1d(np.asarray(energies, float))},
+        given,
         seed,
         sink,
+        chunk=chunk,
         trained=loaded.manifest.ranges,
         progress=progress,
     )
@@ -347,7 +354,9 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
                 rule="files are prepared into the cache first",
                 remedy="set XDG_CACHE_HOME, or run `calojax prepare` and give its folder",
             ) from None
-        _prepare(asked.system, sources, folder, asked.config)
+        with writing.claimed(folder.with_name(f".{name}.claim"), wait=True):
+            if not folder.is_dir():  # another process may have made it meanwhile
+                _prepare(asked.system, sources, folder, asked.config)
     return folder
 
 

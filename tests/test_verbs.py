@@ -1,5 +1,7 @@
 """What the verbs make of their arguments, and what they refuse before anything is written."""
 
+import threading
+import time
 from pathlib import Path
 
 import h5py
@@ -167,6 +169,27 @@ def test_shards_of_another_system_are_refused(toml, slice_of_sample, trained, tm
     manifest.write_text(manifest.read_text().replace('"system": "pyramid"', '"system": "zdc"'))
     with pytest.raises(InputError, match="was prepared for zdc"):
         verbs.train(toml(), tmp_path / "shards")
+
+
+def test_two_processes_prepare_the_same_files_once(toml, slice_of_sample, tmp_path, monkeypatch):
+    """The second one waits for the first and uses what it made."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked, made, begun = verbs.experiment(toml()), [], threading.Event()
+    prepare = verbs._prepare
+
+    def slow(*inputs):
+        begun.set()
+        time.sleep(0.3)
+        made.append(prepare(*inputs))
+
+    monkeypatch.setattr(verbs, "_prepare", slow)
+    first = threading.Thread(target=verbs._cached, args=(asked, [slice_of_sample]))
+    first.start()
+    assert begun.wait(10)
+    folder = verbs._cached(asked, [slice_of_sample])
+    first.join()
+    assert len(made) == 1
+    assert Manifest.read(folder).rows == made[0].rows
 
 
 def test_resuming_needs_the_run(toml, trained):

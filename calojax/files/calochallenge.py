@@ -5,8 +5,10 @@ cells as in `calojax.geometry`. Source: arXiv:2410.21611 and its public evaluati
 Letters: N showers, V cells of the geometry.
 """
 
+import contextlib
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from calojax import writing
 from calojax.errors import InputError
 from calojax.geometry import Cylinder
 from calojax.geometry.catalogue import load, names
@@ -22,7 +25,7 @@ from calojax.progress import Progress
 ENERGY_KEYS = ("incident_energies", "incident_energy")
 SHOWERS_KEY = "showers"
 _BLOCK_BYTES = 64 * 2**20
-_CHUNK_ROWS = 64
+CHUNK_ROWS = 64  # showers in one chunk of a file that is written
 
 
 class Showers(NamedTuple):
@@ -99,11 +102,19 @@ def digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class Writer:
-    """A file that grows block by block under a temporary name and gets its own when it is whole; a context manager.
+def pack(showers: np.ndarray, compression: int = 1) -> bytes:
+    """One chunk of a file: at most CHUNK_ROWS showers (n, V) float32, filled up with zeros; compression: gzip level."""
+    whole = np.zeros((CHUNK_ROWS, showers.shape[1]), "<f4")
+    whole[: len(showers)] = showers
+    return zlib.compress(whole.data, compression) if compression else whole.tobytes()
 
-    attributes: written into the file, beside units = "MeV"; compression: gzip level, 0 for none. After an exception
-    nothing is left. Raises InputError if the path exists.
+
+class Writer:
+    """A file that grows under a temporary name and gets its own when it is whole; a context manager.
+
+    attributes: written into the file, beside units = "MeV"; compression: gzip level, 0 for none. How many showers are
+    appended at a time does not matter. After an exception nothing is left. Raises InputError if the path exists or the
+    disk has no room.
     """
 
     def __init__(
@@ -115,52 +126,82 @@ class Writer:
         compression: int = 1,
     ):
         self.path = Path(path)
-        self._partial = self.path.with_name(f".{self.path.name}.partial")
+        self._partial = writing.partial(self.path)
         self._geometry = geometry
         self._attributes = {"units": "MeV", "geometry": geometry.name, "geometry_digest": geometry.digest}
         self._attributes |= attributes or {}
         self._compression = compression
+        self._rows = 0
+        self._energies = np.empty(0)
+        self._showers = np.empty((0, geometry.n_cells), np.float32)  # not a whole chunk yet
 
     def __enter__(self) -> "Writer":
-        refuse_existing(self.path)
-        try:
+        writing.refuse_existing(self.path)
+        with writing.refusals(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            writing.need_room(self.path.parent, 0)
             self._file = h5py.File(self._partial, "w")
-        except OSError as error:
-            found = f"cannot be written ({error.strerror or _first_line(error)})"
-            raise _refused(str(self.path), found, "there must be room for a new file", "give another --out") from None
-        self._file.attrs.update(self._attributes)
-        filters = {"compression": "gzip", "compression_opts": self._compression} if self._compression else {}
-        self._energies = self._file.create_dataset(ENERGY_KEYS[0], (0, 1), "f8", maxshape=(None, 1))
-        width = self._geometry.n_cells
-        self._showers = self._file.create_dataset(
-            SHOWERS_KEY, (0, width), "f4", maxshape=(None, width), chunks=(_CHUNK_ROWS, width), **filters
-        )
+        try:
+            self._create()
+        except BaseException:
+            self._discard()
+            raise
         return self
 
     def append(self, incident_energy: np.ndarray, showers: np.ndarray) -> None:
         """Add n showers: incident_energy (n,) or (n, 1), showers (n, V), MeV."""
-        energies = np.asarray(incident_energy, np.float64).reshape(-1, 1)
+        energies = np.asarray(incident_energy, np.float64).reshape(-1)
         if showers.shape != (len(energies), self._geometry.n_cells):
             raise ValueError(f"{showers.shape} is not ({len(energies)}, {self._geometry.n_cells})")
-        first, last = len(self._energies), len(self._energies) + len(energies)
-        self._energies.resize(last, axis=0)
-        self._showers.resize(last, axis=0)
-        self._energies[first:] = energies
-        self._showers[first:] = showers
+        energies, showers = np.concatenate([self._energies, energies]), np.concatenate([self._showers, showers])
+        whole = len(energies) // CHUNK_ROWS * CHUNK_ROWS
+        self._energies, self._showers = energies[whole:], showers[whole:]
+        for first in range(0, whole, CHUNK_ROWS):
+            part = slice(first, first + CHUNK_ROWS)
+            self._write(energies[part], [pack(showers[part], self._compression)])
+
+    def append_packed(self, incident_energy: np.ndarray, chunks: Sequence[bytes]) -> None:
+        """Add n showers that were packed with this file's compression: incident_energy (n,) MeV; chunks: of CHUNK_ROWS
+        showers each, fewer in the last one of the file."""
+        if len(chunks) != -(-len(incident_energy) // CHUNK_ROWS) or self._rows % CHUNK_ROWS or len(self._energies):
+            raise ValueError("only the last chunk of a file holds fewer showers than the others")
+        self._write(incident_energy, chunks)
+
+    def _write(self, incident_energy: np.ndarray, chunks: Sequence[bytes]) -> None:
+        writing.need_room(self._partial, sum(map(len, chunks)) + incident_energy.nbytes)
+        first, last = self._rows, self._rows + len(incident_energy)
+        self._of_energies.resize(last, axis=0)
+        self._of_showers.resize(last, axis=0)
+        self._of_energies[first:] = np.reshape(incident_energy, (-1, 1))
+        for number, chunk in enumerate(chunks):
+            self._of_showers.id.write_direct_chunk((first + number * CHUNK_ROWS, 0), chunk)
+        self._rows = last
 
     def __exit__(self, kind, *error) -> None:
-        self._file.close()
-        if kind is None:
+        if kind is not None:
+            return self._discard()
+        try:
+            if len(self._energies):
+                self._write(self._energies, [pack(self._showers, self._compression)])
+            self._file.close()
             os.replace(self._partial, self.path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        except BaseException:
+            self._discard()
+            raise
 
+    def _create(self) -> None:
+        width = self._geometry.n_cells
+        filters = {"compression": "gzip", "compression_opts": self._compression} if self._compression else {}
+        self._file.attrs.update(self._attributes)
+        self._of_energies = self._file.create_dataset(ENERGY_KEYS[0], (0, 1), "<f8", maxshape=(None, 1))
+        self._of_showers = self._file.create_dataset(
+            SHOWERS_KEY, (0, width), "<f4", maxshape=(None, width), chunks=(CHUNK_ROWS, width), **filters
+        )
 
-def refuse_existing(path: Path) -> None:
-    """InputError if there is something at the path already."""
-    if path.exists():
-        raise _refused(str(path), "exists already", "files are never overwritten", "remove it or give another --out")
+    def _discard(self) -> None:
+        with contextlib.suppress(Exception):  # HDF5 may fail to close what it failed to write
+            self._file.close()
+        self._partial.unlink(missing_ok=True)
 
 
 class _Source:

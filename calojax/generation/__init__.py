@@ -5,11 +5,13 @@ from calojax import lazy
 _HOME = {
     "Arrays": "sinks",
     "Block": "sinks",
-    "Files": "sinks",
+    "Files": "journal",
     "Generation": "config",
     "NonFiniteShower": "engine",
     "Showers": "sinks",
-    "attributes": "sinks",
+    "Voxels": "layouts",
+    "attributes": "origin",
+    "request": "origin",
     "run": "engine",
 }
 __all__ = sorted(_HOME)

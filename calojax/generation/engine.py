@@ -7,6 +7,7 @@ energies suggest and again at the next one if it did not fit.
 """
 
 import itertools
+import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,8 +24,10 @@ from calojax.generation.sinks import Block, Sink
 from calojax.progress import Progress
 from calojax.shards.reader import ranges
 from calojax.system import Model, Sparse
+from calojax.training import processes
 
 _PER_DEVICE = 2  # tiles handed to a device ahead of the one being fetched
+_CHUNK = 8_192  # showers of a piece: what an interruption can cost
 _MARGIN = 0.01  # share of a limit of the trained range: the extremes of a finite file are no edge of what was learnt
 
 
@@ -40,15 +43,17 @@ def run(
     seed: int,
     sink: Sink,
     *,
+    chunk: int | None = None,
     trained: Mapping[str, tuple[float, float]] | None = None,
     devices: Sequence[Any] | None = None,
     progress: bool = True,
 ) -> Any:
-    """Generate one shower per row of the conditions and hand them to the sink in order; returns what the sink makes.
+    """Generate one shower per row of the conditions and hand them to the sink in pieces; returns what the sink makes.
 
-    conditions: arrays (N, ...) by name, `incident_energy` (N,) in MeV among them; trained: smallest and largest value
-    by condition (`manifest.ranges`), a warning says by how much others are more than 1 % outside; devices: default all
-    local ones.
+    conditions: arrays (N, ...) by name, `incident_energy` (N,) in MeV among them; chunk: showers of a piece, rounded up
+    to whole windows, default 8,192: no bit of a shower depends on it; trained: smallest and largest value by condition
+    (`manifest.ranges`), a warning says by how much others are more than 1 % outside; devices: default all local ones.
+    Of several processes each makes every n-th piece.
     Raises InputError for conditions that are not finite or energies not above 0, NonFiniteShower naming the shower.
     """
     conditions = _checked(conditions)
@@ -56,13 +61,19 @@ def run(
     jobs = _Jobs(system, model, config, conditions, seed, devices or jax.local_devices())
     energies = conditions["incident_energy"]
     window, tile = config.generation.window, config.generation.tile
-    with sink, Progress(len(energies), "generate", unit="showers", enabled=progress) as line:
-        found = _results(jobs, _tiles(energies, window, tile))
-        windows = itertools.groupby(found, key=lambda hits: hits.shower[0] // window)
-        blocks = (_assemble(conditions, list(tiles)) for _, tiles in windows)
+    size = _round_up(chunk or _CHUNK, math.lcm(window, sink.rows))
+    pieces = [slice(first, min(first + size, len(energies))) for first in range(0, len(energies), size)]
+    mine = range(jax.process_index(), len(pieces), jax.process_count())
+    total = sum(pieces[number].stop - pieces[number].start for number in mine)
+    with sink, Progress(total, "generate", unit="showers", enabled=progress and processes.is_first()) as line:
+        wanted = [number for number in mine if not sink.has(number)]
+        line.show(total - sum(pieces[number].stop - pieces[number].start for number in wanted))
+        tiles = (cells for number in wanted for cells in _tiles(energies, pieces[number], window, tile))
+        grouped = itertools.groupby(_results(jobs, tiles), key=lambda hits: int(hits.shower[0]) // size)
+        blocks = ((number, _assemble(conditions, list(found))) for number, found in grouped)
         for written in _appended(sink, blocks):
             line.advance(written)
-        return sink.finish()
+        return sink.finish(len(pieces))
 
 
 class _Hits(NamedTuple):
@@ -139,10 +150,14 @@ def _compiled(generate: Callable, config: Any, capacity: Any) -> Callable:
     return jax.jit(tile)
 
 
-def _tiles(energies: np.ndarray, window: int, tile: int) -> Iterator[np.ndarray]:
-    """Showers of each tile: like energies together within a window, windows in order."""
-    for first in range(0, len(energies), window):
-        order = first + np.argsort(energies[first : first + window], kind="stable")
+def _round_up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+def _tiles(energies: np.ndarray, piece: slice, window: int, tile: int) -> Iterator[np.ndarray]:
+    """Showers of each tile of a piece: like energies together within a window, windows in order."""
+    for first in range(piece.start, piece.stop, window):
+        order = first + np.argsort(energies[first : min(first + window, piece.stop)], kind="stable")
         yield from np.split(order, range(tile, len(order), tile))
 
 
@@ -157,22 +172,22 @@ def _results(jobs: _Jobs, tiles: Iterable[np.ndarray]) -> Iterator[_Hits]:
         yield jobs.finish(waiting.popleft())
 
 
-def _appended(sink: Sink, blocks: Iterable[Block]) -> Iterator[int]:
-    """Append blocks in a thread, while the next one is computed; yields the showers of each that is written."""
+def _appended(sink: Sink, blocks: Iterable[tuple[int, Block]]) -> Iterator[int]:
+    """Append pieces in a thread, while the next one is computed; yields the showers of each that is written."""
     with ThreadPoolExecutor(1, thread_name_prefix="calojax-writer") as writer:
         earlier: tuple[Future, int] | None = None
-        for block in blocks:
+        for piece, block in blocks:
             if earlier:
                 earlier[0].result()
                 yield earlier[1]
-            earlier = writer.submit(sink.append, block), len(block.counts)
+            earlier = writer.submit(sink.append, piece, block), len(block.counts)
         if earlier:
             earlier[0].result()
             yield earlier[1]
 
 
 def _assemble(conditions: Mapping[str, np.ndarray], tiles: list[_Hits]) -> Block:
-    """The showers of a window in their order, from its tiles."""
+    """The showers of a piece in their order, from its tiles."""
     shower = np.concatenate([t.shower for t in tiles])
     counts = np.concatenate([t.counts for t in tiles])
     order = np.argsort(shower)

@@ -1,13 +1,9 @@
-"""Where generated showers go: arrays in memory, or a file that gets its name when it is whole."""
+"""Where generated showers go, piece by piece; arrays in memory. Files are in `journal`."""
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-
-from calojax import config as configuration
-
-_DENSE_BYTES = 64 << 20  # of showers made dense at once
 
 
 class Block(NamedTuple):
@@ -20,12 +16,18 @@ class Block(NamedTuple):
 
 
 class Sink(Protocol):
-    """Takes blocks in order; a context that undoes everything if it is left without `finish`."""
+    """Takes a request in pieces of equally many consecutive showers; a context, whole after `finish` only.
+
+    rows: pieces but the last are whole multiples of so many showers; has: whether a piece need not be made again.
+    """
+
+    rows: int
 
     def __enter__(self) -> Any: ...
     def __exit__(self, *error) -> None: ...
-    def append(self, block: Block) -> None: ...
-    def finish(self) -> Any: ...
+    def has(self, piece: int) -> bool: ...
+    def append(self, piece: int, block: Block) -> None: ...
+    def finish(self, pieces: int) -> Any: ...
 
 
 class Showers(NamedTuple):
@@ -41,6 +43,8 @@ class Arrays:
     n_cells: V, the cells of the geometry.
     """
 
+    rows = 1
+
     def __init__(self, n_cells: int, *, sparse: bool = False):
         self._n_cells, self._sparse = n_cells, sparse
         self._blocks: list[Block] = []
@@ -51,10 +55,13 @@ class Arrays:
     def __exit__(self, *error) -> None:
         self._blocks = []
 
-    def append(self, block: Block) -> None:
+    def has(self, piece: int) -> bool:
+        return False
+
+    def append(self, piece: int, block: Block) -> None:
         self._blocks.append(block)
 
-    def finish(self) -> Showers | Block:
+    def finish(self, pieces: int) -> Showers | Block:
         blocks = self._blocks
         conditions = {name: np.concatenate([b.conditions[name] for b in blocks]) for name in blocks[0].conditions}
         if self._sparse:
@@ -67,44 +74,12 @@ class Arrays:
         return Showers(conditions["incident_energy"], showers)
 
 
-class Files:
-    """Streams showers into a CaloChallenge HDF5 file; `finish` gives its path.
-
-    path must not exist; geometry: a Cylinder; attributes: written into the file; compression: gzip level.
-    """
-
-    def __init__(self, path: Path | str, geometry: Any, attributes: dict[str, Any], *, compression: int = 1):
-        self.path = Path(path)
-        self._geometry, self._attributes, self._compression = geometry, attributes, compression
-
-    def __enter__(self) -> "Files":
-        from calojax.files.calochallenge import Writer  # noqa: PLC0415  (h5py)
-
-        self._writer = Writer(self.path, self._geometry, self._attributes, compression=self._compression)
-        self._writer.__enter__()
-        return self
-
-    def __exit__(self, *error) -> None:
-        self._writer.__exit__(*error)
-
-    def append(self, block: Block) -> None:
-        n_cells = self._geometry.n_cells
-        rows = max(1, _DENSE_BYTES // (4 * n_cells))
-        for part in _cut(block, rows):
-            showers = np.zeros((len(part.counts), n_cells), np.float32)
-            scatter(part, showers)
-            self._writer.append(part.conditions["incident_energy"], showers)
-
-    def finish(self) -> Path:
-        return self.path
-
-
 def scatter(block: Block, out: np.ndarray) -> None:
     """Write the hits of n showers into zeros (n, V)."""
     out[np.repeat(np.arange(len(block.counts)), block.counts), block.index] = block.energy
 
 
-def _cut(block: Block, rows: int):
+def cut(block: Block, rows: int) -> Iterator[Block]:
     """A block in pieces of at most `rows` showers."""
     ends = np.concatenate([[0], np.cumsum(block.counts)])
     for first in range(0, len(block.counts), rows):
@@ -112,21 +87,3 @@ def _cut(block: Block, rows: int):
         hits = slice(ends[first], ends[last])
         conditions = {name: array[first:last] for name, array in block.conditions.items()}
         yield Block(conditions, block.counts[first:last], block.index[hits], block.energy[hits])
-
-
-def attributes(loaded: Any, seed: int) -> dict[str, Any]:
-    """What a generated file says of its origin. loaded: a training.Loaded."""
-    from calojax.training.folder import versions  # noqa: PLC0415  (imports JAX)
-
-    generation = loaded.config.generation
-    return {
-        "generator": f"calojax {loaded.manifest.system}",
-        "run": loaded.name,
-        "step": loaded.step,
-        "seed": seed,
-        "config_digest": configuration.digest(loaded.config),
-        "data_digest": loaded.manifest.digest,
-        "tile": generation.tile,
-        "window": generation.window,
-        "versions": " ".join(f"{name}={version}" for name, version in versions().items()),
-    }

@@ -4,6 +4,7 @@ Items: params, ema, optimiser, state, meta (JSON: step, phase, loader position, 
 seconds trained, values not yet logged).
 """
 
+import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,16 @@ _LOSS = "validation_loss"
 _ITEMS = ("params", "ema", "optimiser", "state", "meta")
 
 Tree = Any
+
+
+def listed(run: Path) -> dict[int, float | None]:
+    """Steps of a run's whole checkpoints with their validation loss (None: not validated), without restoring any."""
+    found = {}
+    for folder in (run / FOLDER).glob("[0-9]*"):
+        meta = folder / "meta" / "metadata"
+        if folder.name.isdigit() and meta.is_file():
+            found[int(folder.name)] = json.loads(meta.read_text(encoding="utf-8")).get(_LOSS)
+    return dict(sorted(found.items()))
 
 
 class Checkpoints:

@@ -57,9 +57,9 @@ def load(run: Path | str, step: int | str | None = None, *, ema: bool | None = N
         params, state, found = package.read(run, *like)
     else:
         wanted = getattr(config, "generation", None)
-        step = getattr(wanted, "checkpoint", "last") if step is None else step
-        ema = getattr(wanted, "ema", True) if ema is None else ema
-        params, state, found = _restore(run, step, *like, config=config, manifest=manifest, ema=ema)
+        which = getattr(wanted, "checkpoint", "last") if step is None else step
+        average = bool(getattr(wanted, "ema", True)) if ema is None else ema
+        params, state, found = _restore(run, which, *like, config=config, manifest=manifest, ema=average)
     return Loaded(run.name, module, config, manifest, Model(params, state, module.constants(config, manifest)), found)
 
 

@@ -53,6 +53,11 @@ def test_one_and_two_devices_give_the_same_bits():
     assert len(jax.local_devices()) >= 2 and same(one, two)
 
 
+@pytest.mark.parametrize("chunk", [1, 16, 17, 45, 1000])
+def test_the_size_of_the_pieces_changes_no_bit(chunk):
+    assert same(run(energies()), run(energies(), chunk=chunk))
+
+
 def test_a_longer_request_repeats_the_windows_of_a_shorter_one():
     short, long = run(energies(32)), run(energies(45))
     assert same(short.counts, long.counts[:32]) and same(short.energy, long.energy[: len(short.energy)])
@@ -141,7 +146,7 @@ def test_energies_more_than_a_percent_outside_warn_of_this_side_alone(trained, s
 
 
 class Broken(generation.Arrays):
-    def append(self, block):
+    def append(self, piece, block):
         raise OSError("disk full")
 
 

@@ -3,11 +3,9 @@
 import h5py
 import jax
 import numpy as np
-import pytest
 import tiny_system as tiny
 
 from calojax import generation
-from calojax.errors import InputError
 from calojax.generation import Generation, sinks
 from calojax.geometry import Cylinder, Layer
 from calojax.system import Model
@@ -37,7 +35,8 @@ def test_sparse_and_dense_arrays_hold_the_same_showers():
 
 
 def test_a_file_holds_what_arrays_hold(tmp_path):
-    path = run(generation.Files(tmp_path / "out.hdf5", GEOMETRY, {"seed": 0}))
+    layout = generation.Voxels(GEOMETRY, {"seed": 0})
+    path = run(generation.Files(tmp_path / "out.hdf5", layout, {}))
     assert list(tmp_path.iterdir()) == [path]
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["showers"][:], dense().showers)
@@ -45,34 +44,11 @@ def test_a_file_holds_what_arrays_hold(tmp_path):
         assert file.attrs["seed"] == 0 and file.attrs["units"] == "MeV"
 
 
-def test_the_bytes_do_not_depend_on_the_size_of_the_blocks(tmp_path, monkeypatch):
-    whole = run(generation.Files(tmp_path / "whole.hdf5", GEOMETRY, {}))
-    monkeypatch.setattr(sinks, "_DENSE_BYTES", 7 * 4 * tiny.N_CELLS)
-    pieces = run(generation.Files(tmp_path / "pieces.hdf5", GEOMETRY, {}))
-    with h5py.File(whole) as a, h5py.File(pieces) as b:
-        np.testing.assert_array_equal(a["showers"][:], b["showers"][:])
-
-
-def test_a_shower_that_is_not_finite_leaves_no_file(tmp_path):
-    energy = ENERGY.copy()
-    energy[40] = 7.0
-    with pytest.raises(generation.NonFiniteShower, match=r"shower 40 .*nothing was written"):
-        run(generation.Files(tmp_path / "out.hdf5", GEOMETRY, {}), energy)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_existing_file_is_refused_and_untouched(tmp_path):
-    (tmp_path / "out.hdf5").write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
-        run(generation.Files(tmp_path / "out.hdf5", GEOMETRY, {}))
-    assert (tmp_path / "out.hdf5").read_text() == "mine"
-
-
 def test_the_origin_of_a_file_is_complete():
     class Manifest:
         system, digest = "tiny", "ab"
 
-    found = sinks.attributes(Loaded("run-1", tiny, CONFIG, Manifest, MODEL, 40), seed=5)
+    found = generation.attributes(Loaded("run-1", tiny, CONFIG, Manifest, MODEL, 40), seed=5)
     expected = {"generator", "run", "step", "seed", "config_digest", "data_digest", "tile", "window", "versions"}
     assert set(found) == expected
     assert (found["run"], found["step"], found["seed"], found["tile"], found["window"]) == ("run-1", 40, 5, 4, 16)

@@ -1,0 +1,138 @@
+"""Files of showers that survive an interruption: a journal of packed pieces, from which the file is written at the end.
+
+The journal is a folder `.NAME.partial` beside the file: `request.json` and a file for each piece. Several processes of
+one request write their pieces into the same folder. The file is written from the pieces front to back, so its bytes do
+not depend on when and by whom they were made.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import h5py
+import numpy as np
+
+from calojax import writing
+from calojax.errors import InputError, NotFinite
+from calojax.generation.layouts import Layout, Piece
+from calojax.generation.sinks import Block
+from calojax.training import processes
+
+_REQUEST = "request.json"
+
+
+class Files:
+    """A sink whose `finish` gives the path of a file that holds the whole request.
+
+    request: what decides the bytes, as JSON can hold it; resume: go on with a journal of the same request, and return
+    at once if its file is there; without it both are refused.
+    """
+
+    def __init__(self, path: Path | str, layout: Layout, request: Mapping[str, Any], *, resume: bool = False):
+        self.path, self.rows = Path(path), layout.rows
+        self._layout, self._request, self._resume = layout, json.loads(json.dumps(request)), resume
+        self._folder = writing.partial(self.path)
+        self._whole = False
+
+    def __enter__(self) -> "Files":
+        self._stack = ExitStack()
+        self._whole = self._resume and _request_of(self.path) == json.dumps(self._request)
+        if processes.is_first() and not self._whole:
+            self._begin()
+        processes.meet("request is checked")
+        return self
+
+    def __exit__(self, kind, *error) -> None:
+        with self._stack:
+            if not processes.is_first() or self._whole:
+                return
+            kept = sum(1 for _ in self._folder.glob("[0-9]*.npz")) if self._folder.is_dir() else 0
+            if kind is None or issubclass(kind, NotFinite) or not kept:
+                shutil.rmtree(self._folder, ignore_errors=True)
+        if kind is KeyboardInterrupt and kept:
+            raise KeyboardInterrupt(
+                f"interrupted, {kept} pieces of {self.path} are kept; go on with --resume"
+            ) from None
+
+    def has(self, piece: int) -> bool:
+        """Whether a piece was written before."""
+        return self._whole or self._name(piece).is_file()
+
+    def append(self, piece: int, block: Block) -> None:
+        packed = self._layout.pack(block)
+        with writing.refusals(self._folder):
+            writing.need_room(self._folder, sum(array.nbytes for array in packed.values()))
+            temporary = writing.partial(self._name(piece))
+            with temporary.open("wb") as stream:
+                np.savez(stream, **packed)  # type: ignore[arg-type]
+            os.replace(temporary, self._name(piece))
+
+    def finish(self, pieces: int) -> Path:
+        processes.meet("pieces are written")
+        if processes.is_first() and not self._whole:
+            with writing.refusals(self.path):
+                whole = self._folder / "whole"
+                whole.unlink(missing_ok=True)
+                self._layout.write(whole, map(self._read, range(pieces)))
+                os.replace(whole, self.path)
+        processes.meet("file is whole")
+        return self.path
+
+    def _begin(self) -> None:
+        """Claim the journal and see to it that it is of this request."""
+        writing.refuse_existing(self.path)
+        begun = self._folder / _REQUEST
+        if begun.is_file():
+            if not self._resume:
+                raise InputError(
+                    where=str(self.path),
+                    found=f"was begun and interrupted ({self._folder.name} lies beside it)",
+                    rule="what is there is not thrown away",
+                    remedy="go on with --resume, or remove that folder",
+                )
+            _refuse_other(self.path, json.loads(begun.read_text(encoding="utf-8")), self._request)
+        self._stack.enter_context(writing.claimed(self._folder))
+        if not begun.is_file():
+            writing.text(begun, json.dumps(self._request, indent=1))
+
+    def _name(self, piece: int) -> Path:
+        return self._folder / f"{piece:06d}.npz"
+
+    def _read(self, piece: int) -> Piece:
+        path = self._name(piece)
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, BadZipFile):
+            path.unlink(missing_ok=True)
+            raise InputError(
+                where=str(path),
+                found="is damaged and was removed",
+                rule="every piece must be as it was written",
+                remedy="make it again with --resume",
+            ) from None
+
+
+def _request_of(path: Path) -> str | None:
+    """The request that a file was made for."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return file.attrs.get("request")
+    except OSError:
+        return None
+
+
+def _refuse_other(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for key in {**before, **now}:
+        if before.get(key) != now.get(key):
+            raise InputError(
+                where=f"{path}, {key}",
+                found=f"was {before.get(key)} when the file was begun and is {now.get(key)} now",
+                rule="a file is of one request",
+                remedy="ask for the same again, or give another --out",
+            )

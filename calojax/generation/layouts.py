@@ -1,0 +1,58 @@
+"""How a file of showers is made of pieces: each is packed by itself, in any order, the file written from all."""
+
+import itertools
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from calojax.files import calochallenge
+from calojax.generation.sinks import Block, cut, scatter
+
+Piece = Mapping[str, np.ndarray]
+_THREADS = min(8, os.cpu_count() or 1)  # compressing: zlib lets go of the interpreter's lock
+
+
+class Layout(Protocol):
+    """rows: pieces but the last are whole multiples of so many showers."""
+
+    rows: int
+
+    def pack(self, block: Block) -> Piece: ...
+    def write(self, path: Path, pieces: Iterable[Piece]) -> None: ...
+
+
+class Voxels(NamedTuple):
+    """The CaloChallenge's HDF5: a piece holds its showers as compressed chunks, which only have to be copied.
+
+    geometry: a Cylinder; attributes: written into the file; compression: gzip level.
+    """
+
+    geometry: Any
+    attributes: dict[str, Any]
+    compression: int = 1
+    rows: int = calochallenge.CHUNK_ROWS
+
+    def pack(self, block: Block) -> Piece:
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="calojax-pack") as pool:
+            chunks = list(pool.map(self._chunk, cut(block, self.rows)))
+        return {
+            "incident_energy": np.asarray(block.conditions["incident_energy"], np.float64),
+            "sizes": np.array([len(chunk) for chunk in chunks]),
+            "chunks": np.frombuffer(b"".join(chunks), np.uint8),
+        }
+
+    def write(self, path: Path, pieces: Iterable[Piece]) -> None:
+        with calochallenge.Writer(path, self.geometry, self.attributes, compression=self.compression) as writer:
+            for piece in pieces:
+                ends = np.cumsum(piece["sizes"])
+                chunks = [piece["chunks"][a:b].tobytes() for a, b in itertools.pairwise([0, *ends])]
+                writer.append_packed(piece["incident_energy"], chunks)
+
+    def _chunk(self, block: Block) -> bytes:
+        showers = np.zeros((len(block.counts), self.geometry.n_cells), np.float32)
+        scatter(block, showers)
+        return calochallenge.pack(showers, self.compression)
