@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from calojax.errors import InputError
+from calojax.files import hdf5
+from calojax.files.hdf5 import first_line as _first_line
+from calojax.files.hdf5 import refused as _refused
 from calojax.geometry import Cylinder
 from calojax.geometry.catalogue import load, names
 from calojax.progress import Progress
@@ -49,7 +51,7 @@ def summary(path: str | Path, geometry: Cylinder | None = None) -> Summary:
     """
     with _Source(Path(path), geometry) as source:
         energy = source.energies(slice(None))
-        attributes = {name: _plain(value) for name, value in source.file.attrs.items()}
+        attributes = {name: hdf5.plain(value) for name, value in source.file.attrs.items()}
         return Summary(source.rows, source.n_cells, float(energy.min()), float(energy.max()), attributes)
 
 
@@ -67,7 +69,7 @@ def read_energies(path: str | Path) -> np.ndarray:
 
     Raises InputError naming file, key and row.
     """
-    with _opened(Path(path)) as file:
+    with hdf5.opened(Path(path)) as file:
         energies = _energy_dataset(Path(path), file)
         return _read_energies(Path(path), energies, slice(None))
 
@@ -168,7 +170,7 @@ class _Source:
 
     def __init__(self, path: Path, geometry: Cylinder | None):
         self.path = path
-        self.file = _opened(path)
+        self.file = hdf5.opened(path)
         try:
             self._energies = _energy_dataset(path, self.file)
             self._showers = _dataset(path, self.file, SHOWERS_KEY)
@@ -192,7 +194,7 @@ class _Source:
         try:
             showers = self._showers.astype(np.float32)[first:last]
         except (OSError, RuntimeError) as error:
-            raise _unreadable(self.path, SHOWERS_KEY, f"rows {first} to {last - 1}", error) from None
+            raise hdf5.unreadable(self.path, SHOWERS_KEY, f"rows {first} to {last - 1}", error) from None
         if showers.size and not (showers.min() >= 0 and showers.max() < np.inf):
             row, column = np.argwhere(~((showers >= 0) & (showers < np.inf)))[0]
             raise _refused(
@@ -226,26 +228,6 @@ class _Source:
         return rows, width
 
 
-def _opened(path: Path) -> h5py.File:
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise _refused(str(path), found, "an HDF5 file is needed", "check the path")
-    if path.stat().st_size == 0:
-        raise _refused(str(path), "is empty", "an HDF5 file is needed", "copy or download it again")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        what = "is cut short or damaged" if _looks_like_hdf5(path) else "is not HDF5"
-        raise _refused(
-            str(path), f"{what} ({_first_line(error)})", "an HDF5 file is needed", "copy or download it again"
-        ) from None
-
-
-def _looks_like_hdf5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8) == b"\x89HDF\r\n\x1a\n"
-
-
 def _energy_dataset(path: Path, file: h5py.File) -> h5py.Dataset:
     key = next((key for key in ENERGY_KEYS if key in file), ENERGY_KEYS[0])
     dataset = _dataset(path, file, key)
@@ -257,18 +239,7 @@ def _energy_dataset(path: Path, file: h5py.File) -> h5py.Dataset:
 
 
 def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
-    found = file.get(key)
-    if not isinstance(found, h5py.Dataset):
-        has = ", ".join(sorted(file)) or "nothing"
-        raise _refused(
-            f"{path}, {key}",
-            f"is missing (the file has {has})" if found is None else "is a group",
-            f"the layout has {ENERGY_KEYS[0]} and {SHOWERS_KEY}",
-            "rename the keys or give another file",
-        )
-    if found.dtype.kind not in "fiu":
-        raise _refused(f"{path}, {key}", f"holds {found.dtype}", "it must hold numbers", "give another file")
-    return found
+    return hdf5.dataset(path, file, key, layout=f"{ENERGY_KEYS[0]} and {SHOWERS_KEY}")
 
 
 def _read_energies(path: Path, dataset: h5py.Dataset, rows: slice) -> np.ndarray:
@@ -276,7 +247,7 @@ def _read_energies(path: Path, dataset: h5py.Dataset, rows: slice) -> np.ndarray
     try:
         energies = np.asarray(dataset[rows], np.float64).reshape(-1)
     except (OSError, RuntimeError) as error:
-        raise _unreadable(path, key, "some rows", error) from None
+        raise hdf5.unreadable(path, key, "some rows", error) from None
     bad = ~(np.isfinite(energies) & (energies > 0))
     if bad.any():
         row = int(np.argmax(bad))
@@ -291,25 +262,3 @@ def _read_energies(path: Path, dataset: h5py.Dataset, rows: slice) -> np.ndarray
 
 def _key(dataset: h5py.Dataset) -> str:
     return str(dataset.name).lstrip("/")
-
-
-def _unreadable(path: Path, key: str, rows: str, error: Exception) -> InputError:
-    found = f"{rows} cannot be read ({_first_line(error)})"
-    return _refused(f"{path}, {key}", found, "the file must be whole", "copy or download it again")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _plain(value: Any) -> Any:
-    """An HDF5 attribute as JSON can hold it."""
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    return value if isinstance(value, (str, int, float, bool, list)) else str(value)
-
-
-def _refused(where: str, found: str, rule: str, remedy: str) -> InputError:
-    return InputError(where=where, found=found, rule=rule, remedy=remedy)
