@@ -7,6 +7,7 @@ Letters: N showers, V cells of the geometry.
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ ENERGY_KEYS = ("incident_energies", "incident_energy")
 SHOWERS_KEY = "showers"
 _BLOCK_BYTES = 64 * 2**20
 _CHUNK_ROWS = 64
+_GEV_BELOW = 200  # MeV; if no shower of a file has more, its energies are rather in GeV
 
 
 class Showers(NamedTuple):
@@ -47,10 +49,11 @@ class Summary(NamedTuple):
 def summary(path: str | Path, geometry: Cylinder | None = None) -> Summary:
     """Size, range of incident energies and attributes; checks the layout, and the width if a geometry is given.
 
-    Raises InputError like `stream`, but does not look into the showers.
+    Raises InputError like `stream`, but does not look into the showers. Warns if the energies look like GeV.
     """
     with _Source(Path(path), geometry) as source:
         energy = source.energies(slice(None))
+        _warn_of_gev(path, energy.max())
         attributes = {name: hdf5.plain(value) for name, value in source.file.attrs.items()}
         return Summary(source.rows, source.n_cells, float(energy.min()), float(energy.max()), attributes)
 
@@ -75,22 +78,31 @@ def read_energies(path: str | Path) -> np.ndarray:
 
 
 def stream(
-    paths: str | Path | Sequence[str | Path], geometry: Cylinder, rows: int = 2048, progress: str | None = None
+    paths: str | Path | Sequence[str | Path],
+    geometry: Cylinder,
+    rows: int = 2048,
+    progress: str | None = None,
+    most_energy: float | None = None,
 ) -> Iterator[Showers]:
     """Showers of one or several files in order, in blocks of at most `rows` (fewer where 64 MB hold fewer).
 
     progress: title of a line of progress, default none. Layout and width of all files are checked first, every block
-    when it is read: energies must be finite and not negative, incident energies above 0.
-    Raises InputError naming file, key, row and rule.
+    when it is read: energies must be finite and not negative, incident energies above 0, the energy of a shower at most
+    `most_energy` times its incident energy (default: any). Raises InputError naming file, key, row and rule. Warns of
+    files whose energies look like GeV.
     """
     files = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
-    total = sum(summary(path, geometry).rows for path in files)
+    energies = [_all_energies(path, geometry) for path in files]
     rows = max(1, min(rows, _BLOCK_BYTES // (4 * geometry.n_cells)))
-    with Progress(total, progress or "", unit="showers", enabled=progress is not None) as line:
-        for path in files:
+    with Progress(sum(map(len, energies)), progress or "", unit="showers", enabled=progress is not None) as line:
+        for path, known in zip(files, energies, strict=True):
             with _Source(path, geometry) as source:
                 for first in range(0, source.rows, rows):
                     block = source.block(first, min(first + rows, source.rows))
+                    if most_energy is not None:
+                        source.check_totals(block, first, most_energy)
+                    if first == 0:  # only now: what is refused needs no warning
+                        _warn_of_gev(path, known.max())
                     yield block
                     line.advance(len(block.incident_energy))
 
@@ -199,11 +211,23 @@ class _Source:
             row, column = np.argwhere(~((showers >= 0) & (showers < np.inf)))[0]
             raise _refused(
                 f"{self.path}, {SHOWERS_KEY}, row {first + row}, column {column}",
-                f"the energy is {showers[row, column]}",
+                _energy(showers[row, column], self._showers),
                 "energies of cells are finite and not negative, in MeV",
                 "remove or mend this shower",
             )
         return Showers(energies, showers)
+
+    def check_totals(self, block: Showers, first: int, most: float) -> None:
+        """InputError if a shower of a block, which begins with row `first`, has more than `most` of its energy."""
+        ratio = block.showers.sum(axis=1, dtype=np.float64) / block.incident_energy
+        if ratio.max(initial=0.0) > most:
+            row = int(np.argmax(ratio > most))
+            raise _refused(
+                f"{self.path}, {SHOWERS_KEY}, row {first + row}",
+                f"holds {ratio[row]:,.4g} times its incident energy of {block.incident_energy[row]:,.6g} MeV",
+                f"at most {most:g} times is allowed",
+                "bring showers and incident energies to the same unit, MeV, or allow more (most_energy)",
+            )
 
     def _check_shapes(self, geometry: Cylinder | None) -> tuple[int, int]:
         place = f"{self.path}, {SHOWERS_KEY}"
@@ -226,6 +250,17 @@ class _Source:
             )
             raise _refused(place, f"has {width:,} columns", f"{geometry.name} has {geometry.n_cells:,} cells", remedy)
         return rows, width
+
+
+def _all_energies(path: Path, geometry: Cylinder) -> np.ndarray:
+    with _Source(path, geometry) as source:
+        return source.energies(slice(None))
+
+
+def _warn_of_gev(path: str | Path, largest: float) -> None:
+    if largest < _GEV_BELOW:
+        said = f"the largest incident energy is {largest:g}, which looks like GeV where MeV are expected"
+        warnings.warn(f"{path}: {said}", stacklevel=1)  # of this line, so that one file is warned of once
 
 
 def _energy_dataset(path: Path, file: h5py.File) -> h5py.Dataset:
@@ -253,11 +288,16 @@ def _read_energies(path: Path, dataset: h5py.Dataset, rows: slice) -> np.ndarray
         row = int(np.argmax(bad))
         raise _refused(
             f"{path}, {key}, row {(rows.start or 0) + row}",
-            f"the energy is {energies[row]}",
+            _energy(energies[row], dataset),
             "incident energies are finite and above 0, in MeV",
             "remove or mend this shower",
         )
     return energies
+
+
+def _energy(value: np.floating, dataset: h5py.Dataset) -> str:
+    """What is wrong with an energy; an infinite one may have been too large for the type it was stored in."""
+    return f"the energy is {value}" + (f" (stored as {dataset.dtype.name})" if np.isinf(value) else "")
 
 
 def _key(dataset: h5py.Dataset) -> str:
