@@ -51,11 +51,9 @@ def summary(path: str | Path, geometry: Cylinder | None = None) -> Summary:
 
     Raises InputError like `stream`, but does not look into the showers. Warns if the energies look like GeV.
     """
-    with _Source(Path(path), geometry) as source:
-        energy = source.energies(slice(None))
-        _warn_of_gev(path, energy.max())
-        attributes = {name: hdf5.plain(value) for name, value in source.file.attrs.items()}
-        return Summary(source.rows, source.n_cells, float(energy.min()), float(energy.max()), attributes)
+    found = _size(Path(path), geometry)
+    _warn_of_gev(path, found.highest_energy)
+    return found
 
 
 def read(path: str | Path, geometry: Cylinder, rows: slice = slice(None)) -> Showers:
@@ -92,17 +90,19 @@ def stream(
     files whose energies look like GeV.
     """
     files = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
-    energies = [_all_energies(path, geometry) for path in files]
+    sizes = [_size(path, geometry) for path in files]
     rows = max(1, min(rows, _BLOCK_BYTES // (4 * geometry.n_cells)))
-    with Progress(sum(map(len, energies)), progress or "", unit="showers", enabled=progress is not None) as line:
-        for path, known in zip(files, energies, strict=True):
+    with Progress(
+        sum(size.rows for size in sizes), progress or "", unit="showers", enabled=progress is not None
+    ) as line:
+        for path, size in zip(files, sizes, strict=True):
             with _Source(path, geometry) as source:
                 for first in range(0, source.rows, rows):
                     block = source.block(first, min(first + rows, source.rows))
                     if most_energy is not None:
                         source.check_totals(block, first, most_energy)
                     if first == 0:  # only now: what is refused needs no warning
-                        _warn_of_gev(path, known.max())
+                        _warn_of_gev(path, size.highest_energy)
                     yield block
                     line.advance(len(block.incident_energy))
 
@@ -252,9 +252,11 @@ class _Source:
         return rows, width
 
 
-def _all_energies(path: Path, geometry: Cylinder) -> np.ndarray:
+def _size(path: Path, geometry: Cylinder | None) -> Summary:
     with _Source(path, geometry) as source:
-        return source.energies(slice(None))
+        energy = source.energies(slice(None))
+        attributes = {name: hdf5.plain(value) for name, value in source.file.attrs.items()}
+        return Summary(source.rows, source.n_cells, float(energy.min()), float(energy.max()), attributes)
 
 
 def _warn_of_gev(path: str | Path, largest: float) -> None:
