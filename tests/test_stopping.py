@@ -11,11 +11,13 @@ import pytest
 from calojax import stopping
 
 # a second or more in one call into C, in which no Python handler can run
-BUSY = "zlib.compress(bytes(1_500_000_000), 9)"
+BUSY = "zlib.compress(zeros, 9)"
+ZEROS = "zeros = bytes(1_500_000_000)"
 
 IDLE = f"""
 import sys, zlib
 from calojax import stopping
+{ZEROS}
 def save():
     print("saving", flush=True)
     import time; time.sleep(0.5)
@@ -30,6 +32,7 @@ print("done", flush=True)
 STUCK = f"""
 import zlib
 from calojax import stopping
+{ZEROS}
 stopping._PATIENCE = 0.2
 with stopping.interrupting():
     print("ready", flush=True)

@@ -102,7 +102,7 @@ def test_a_wrong_file_is_refused_with_the_place(toml, text, said):
 
 def test_the_configuration_of_a_run_is_an_experiment(toml, slice_of_sample, trained, tmp_path):
     asked, shards, run = verbs.experiment(toml()), tmp_path / "shards", tmp_path / "run"
-    folder.create(run, asked.config, shards, verbs.prepare("pyramid", slice_of_sample, shards))
+    folder.create(run, asked.config, shards, verbs.prepare("pyramid", slice_of_sample, shards), steps=7)
     written = run / "config.toml"
     assert verbs.experiment(written) == asked
     verbs.train(written, shards)

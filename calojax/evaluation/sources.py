@@ -12,7 +12,7 @@ ROWS = 1024
 
 
 class Block(NamedTuple):
-    """Consecutive showers: incident_energy (n,) float64 MeV, showers (n, V) float MeV."""
+    """Consecutive showers: incident_energy (n,) float64 MeV, showers (n, V) float32 or float64 MeV."""
 
     incident_energy: np.ndarray
     showers: np.ndarray
@@ -35,8 +35,9 @@ def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS) -> Ite
     energies, showers = (np.asarray(array) for array in source)
     energies = energies.astype(np.float64).reshape(-1)
     _check(energies, showers, geometry, name)
+    kind = np.float64 if showers.dtype.itemsize == 8 else np.float32  # sums of half floats would overflow
     for first in range(0, len(showers), rows):
-        yield Block(energies[first : first + rows], showers[first : first + rows])
+        yield Block(energies[first : first + rows], showers[first : first + rows].astype(kind, copy=False))
 
 
 def label(source: Source) -> str:

@@ -8,6 +8,7 @@ Letters: N showers, V cells of the geometry.
 import contextlib
 import hashlib
 import os
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ import h5py
 import numpy as np
 
 from calojax import writing
-from calojax.errors import InputError
+from calojax.files import hdf5
+from calojax.files.hdf5 import refused
 from calojax.geometry import Cylinder
 from calojax.geometry.catalogue import load, names
 from calojax.progress import Progress
@@ -26,6 +28,7 @@ ENERGY_KEYS = ("incident_energies", "incident_energy")
 SHOWERS_KEY = "showers"
 _BLOCK_BYTES = 64 * 2**20
 CHUNK_ROWS = 64  # showers in one chunk of a file that is written
+_GEV_BELOW = 200  # MeV; if no shower of a file has more, its energies are rather in GeV
 
 
 class Showers(NamedTuple):
@@ -48,12 +51,11 @@ class Summary(NamedTuple):
 def summary(path: str | Path, geometry: Cylinder | None = None) -> Summary:
     """Size, range of incident energies and attributes; checks the layout, and the width if a geometry is given.
 
-    Raises InputError like `stream`, but does not look into the showers.
+    Raises InputError like `stream`, but does not look into the showers. Warns if the energies look like GeV.
     """
-    with _Source(Path(path), geometry) as source:
-        energy = source.energies(slice(None))
-        attributes = {name: _plain(value) for name, value in source.file.attrs.items()}
-        return Summary(source.rows, source.n_cells, float(energy.min()), float(energy.max()), attributes)
+    found = _size(Path(path), geometry)
+    _warn_of_gev(path, found.highest_energy)
+    return found
 
 
 def read(path: str | Path, geometry: Cylinder, rows: slice = slice(None)) -> Showers:
@@ -70,28 +72,39 @@ def read_energies(path: str | Path) -> np.ndarray:
 
     Raises InputError naming file, key and row.
     """
-    with _opened(Path(path)) as file:
+    with hdf5.opened(Path(path)) as file:
         energies = _energy_dataset(Path(path), file)
         return _read_energies(Path(path), energies, slice(None))
 
 
 def stream(
-    paths: str | Path | Sequence[str | Path], geometry: Cylinder, rows: int = 2048, progress: str | None = None
+    paths: str | Path | Sequence[str | Path],
+    geometry: Cylinder,
+    rows: int = 2048,
+    progress: str | None = None,
+    most_energy: float | None = None,
 ) -> Iterator[Showers]:
     """Showers of one or several files in order, in blocks of at most `rows` (fewer where 64 MB hold fewer).
 
     progress: title of a line of progress, default none. Layout and width of all files are checked first, every block
-    when it is read: energies must be finite and not negative, incident energies above 0.
-    Raises InputError naming file, key, row and rule.
+    when it is read: energies must be finite and not negative, incident energies above 0, the energy of a shower at most
+    `most_energy` times its incident energy (default: any). Raises InputError naming file, key, row and rule. Warns of
+    files whose energies look like GeV.
     """
     files = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
-    total = sum(summary(path, geometry).rows for path in files)
+    sizes = [_size(path, geometry) for path in files]
     rows = max(1, min(rows, _BLOCK_BYTES // (4 * geometry.n_cells)))
-    with Progress(total, progress or "", unit="showers", enabled=progress is not None) as line:
-        for path in files:
+    with Progress(
+        sum(size.rows for size in sizes), progress or "", unit="showers", enabled=progress is not None
+    ) as line:
+        for path, size in zip(files, sizes, strict=True):
             with _Source(path, geometry) as source:
                 for first in range(0, source.rows, rows):
                     block = source.block(first, min(first + rows, source.rows))
+                    if most_energy is not None:
+                        source.check_totals(block, first, most_energy)
+                    if first == 0:  # only now: what is refused needs no warning
+                        _warn_of_gev(path, size.highest_energy)
                     yield block
                     line.advance(len(block.incident_energy))
 
@@ -209,7 +222,7 @@ class _Source:
 
     def __init__(self, path: Path, geometry: Cylinder | None):
         self.path = path
-        self.file = _opened(path)
+        self.file = hdf5.opened(path)
         try:
             self._energies = _energy_dataset(path, self.file)
             self._showers = _dataset(path, self.file, SHOWERS_KEY)
@@ -233,26 +246,38 @@ class _Source:
         try:
             showers = self._showers.astype(np.float32)[first:last]
         except (OSError, RuntimeError) as error:
-            raise _unreadable(self.path, SHOWERS_KEY, f"rows {first} to {last - 1}", error) from None
+            raise hdf5.unreadable(self.path, SHOWERS_KEY, f"rows {first} to {last - 1}", error) from None
         if showers.size and not (showers.min() >= 0 and showers.max() < np.inf):
             row, column = np.argwhere(~((showers >= 0) & (showers < np.inf)))[0]
-            raise _refused(
+            raise refused(
                 f"{self.path}, {SHOWERS_KEY}, row {first + row}, column {column}",
-                f"the energy is {showers[row, column]}",
+                _energy(showers[row, column], self._showers),
                 "energies of cells are finite and not negative, in MeV",
                 "remove or mend this shower",
             )
         return Showers(energies, showers)
 
+    def check_totals(self, block: Showers, first: int, most: float) -> None:
+        """InputError if a shower of a block, which begins with row `first`, has more than `most` of its energy."""
+        ratio = block.showers.sum(axis=1, dtype=np.float64) / block.incident_energy
+        if ratio.max(initial=0.0) > most:
+            row = int(np.argmax(ratio > most))
+            raise refused(
+                f"{self.path}, {SHOWERS_KEY}, row {first + row}",
+                f"holds {ratio[row]:,.4g} times its incident energy of {block.incident_energy[row]:,.6g} MeV",
+                f"at most {most:g} times is allowed",
+                "bring showers and incident energies to the same unit, MeV, or allow more (most_energy)",
+            )
+
     def _check_shapes(self, geometry: Cylinder | None) -> tuple[int, int]:
         place = f"{self.path}, {SHOWERS_KEY}"
         if self._showers.ndim != 2:
-            raise _refused(
+            raise refused(
                 place, f"has the shape {self._showers.shape}", "showers are rows of cells, (N, V)", "reshape it"
             )
         rows, width = self._showers.shape
         if len(self._energies) != rows:
-            raise _refused(
+            raise refused(
                 f"{self.path}, {_key(self._energies)}",
                 f"has {len(self._energies):,} rows",
                 f"{SHOWERS_KEY} has {rows:,}",
@@ -263,53 +288,35 @@ class _Source:
             remedy = (
                 f"give the geometry {fitting[0]} or another file" if fitting else "give its geometry, or another file"
             )
-            raise _refused(place, f"has {width:,} columns", f"{geometry.name} has {geometry.n_cells:,} cells", remedy)
+            raise refused(place, f"has {width:,} columns", f"{geometry.name} has {geometry.n_cells:,} cells", remedy)
         return rows, width
 
 
-def _opened(path: Path) -> h5py.File:
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise _refused(str(path), found, "an HDF5 file is needed", "check the path")
-    if path.stat().st_size == 0:
-        raise _refused(str(path), "is empty", "an HDF5 file is needed", "copy or download it again")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        what = "is cut short or damaged" if _looks_like_hdf5(path) else "is not HDF5"
-        raise _refused(
-            str(path), f"{what} ({_first_line(error)})", "an HDF5 file is needed", "copy or download it again"
-        ) from None
+def _size(path: Path, geometry: Cylinder | None) -> Summary:
+    with _Source(path, geometry) as source:
+        energy = source.energies(slice(None))
+        attributes = {name: hdf5.plain(value) for name, value in source.file.attrs.items()}
+        return Summary(source.rows, source.n_cells, float(energy.min()), float(energy.max()), attributes)
 
 
-def _looks_like_hdf5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8) == b"\x89HDF\r\n\x1a\n"
+def _warn_of_gev(path: str | Path, largest: float) -> None:
+    if largest < _GEV_BELOW:
+        said = f"the largest incident energy is {largest:g}, which looks like GeV where MeV are expected"
+        warnings.warn(f"{path}: {said}", stacklevel=1)  # of this line, so that one file is warned of once
 
 
 def _energy_dataset(path: Path, file: h5py.File) -> h5py.Dataset:
     key = next((key for key in ENERGY_KEYS if key in file), ENERGY_KEYS[0])
     dataset = _dataset(path, file, key)
     if dataset.ndim not in (1, 2) or dataset.shape[1:] not in ((), (1,)):
-        raise _refused(f"{path}, {key}", f"has the shape {dataset.shape}", "it must be (N,) or (N, 1)", "reshape it")
+        raise refused(f"{path}, {key}", f"has the shape {dataset.shape}", "it must be (N,) or (N, 1)", "reshape it")
     if len(dataset) == 0:
-        raise _refused(f"{path}, {key}", "has no rows", "at least one shower is needed", "give another file")
+        raise refused(f"{path}, {key}", "has no rows", "at least one shower is needed", "give another file")
     return dataset
 
 
 def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
-    found = file.get(key)
-    if not isinstance(found, h5py.Dataset):
-        has = ", ".join(sorted(file)) or "nothing"
-        raise _refused(
-            f"{path}, {key}",
-            f"is missing (the file has {has})" if found is None else "is a group",
-            f"the layout has {ENERGY_KEYS[0]} and {SHOWERS_KEY}",
-            "rename the keys or give another file",
-        )
-    if found.dtype.kind not in "fiu":
-        raise _refused(f"{path}, {key}", f"holds {found.dtype}", "it must hold numbers", "give another file")
-    return found
+    return hdf5.dataset(path, file, key, layout=f"{ENERGY_KEYS[0]} and {SHOWERS_KEY}")
 
 
 def _read_energies(path: Path, dataset: h5py.Dataset, rows: slice) -> np.ndarray:
@@ -317,40 +324,23 @@ def _read_energies(path: Path, dataset: h5py.Dataset, rows: slice) -> np.ndarray
     try:
         energies = np.asarray(dataset[rows], np.float64).reshape(-1)
     except (OSError, RuntimeError) as error:
-        raise _unreadable(path, key, "some rows", error) from None
+        raise hdf5.unreadable(path, key, "some rows", error) from None
     bad = ~(np.isfinite(energies) & (energies > 0))
     if bad.any():
         row = int(np.argmax(bad))
-        raise _refused(
+        raise refused(
             f"{path}, {key}, row {(rows.start or 0) + row}",
-            f"the energy is {energies[row]}",
+            _energy(energies[row], dataset),
             "incident energies are finite and above 0, in MeV",
             "remove or mend this shower",
         )
     return energies
 
 
+def _energy(value: np.floating, dataset: h5py.Dataset) -> str:
+    """What is wrong with an energy; an infinite one may have been too large for the type it was stored in."""
+    return f"the energy is {value}" + (f" (stored as {dataset.dtype.name})" if np.isinf(value) else "")
+
+
 def _key(dataset: h5py.Dataset) -> str:
     return str(dataset.name).lstrip("/")
-
-
-def _unreadable(path: Path, key: str, rows: str, error: Exception) -> InputError:
-    found = f"{rows} cannot be read ({_first_line(error)})"
-    return _refused(f"{path}, {key}", found, "the file must be whole", "copy or download it again")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _plain(value: Any) -> Any:
-    """An HDF5 attribute as JSON can hold it."""
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    return value if isinstance(value, (str, int, float, bool, list)) else str(value)
-
-
-def _refused(where: str, found: str, rule: str, remedy: str) -> InputError:
-    return InputError(where=where, found=found, rule=rule, remedy=remedy)

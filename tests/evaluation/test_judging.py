@@ -115,6 +115,25 @@ def test_another_spectrum_of_incident_energies_is_said(toy, draw):
     assert any("Kolmogorov" in sentence for sentence in found.warnings)
 
 
+def test_energies_in_other_units_are_said_in_one_sentence(toy, draw):
+    incident, showers = draw(300, 2)
+    for reference, generated, larger in (
+        (draw(300, 1), (incident / 1000, showers / 1000), "reference"),
+        ((incident / 1000, showers / 1000), draw(300, 1), "generated"),
+    ):
+        said = [sentence for sentence in judge(toy, reference, generated).warnings if "MeV" in sentence]
+        assert len(said) == 1 and f"of the {larger} showers are" in said[0]
+
+
+@pytest.mark.parametrize("kind", ["f2", ">f4", ">f8"])
+def test_numbers_of_any_type_are_judged_as_what_they_are(toy, draw, kind):
+    incident, showers = draw(300, 2)
+    stored = np.minimum(showers, 6e4).astype(kind)  # sums of many of them are beyond the half floats
+    found, expected = (judge(toy, draw(300, 1), (incident, s)) for s in (stored, stored.astype("f8")))
+    values = {name: found[name].value for name in found if found[name].value is not None}
+    assert values == pytest.approx({name: expected[name].value for name in values}, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [

@@ -92,6 +92,33 @@ def test_the_sample_that_ships_is_a_valid_file():
     assert sum(len(block.showers) for block in blocks) == 1200
 
 
+@pytest.mark.parametrize("kind", ["f2", ">f2", ">f4", ">f8", "i4", ">u2"])
+def test_numbers_of_any_type_come_back_as_what_they_are(tmp_path, content, kind):
+    energies, showers = content[0].astype(kind), (1e4 * content[1]).astype(kind)
+    found = calochallenge.read(save(tmp_path / "a.hdf5", incident_energies=energies, showers=showers), SMALL)
+    assert found.incident_energy.dtype.isnative and found.showers.dtype == np.float32
+    assert np.array_equal(found.incident_energy, energies.astype(float))
+    assert np.array_equal(found.showers, showers.astype("f4"))
+
+
+def test_energies_that_look_like_gev_are_warned_of(tmp_path, content):
+    path = save(tmp_path / "gev.hdf5", incident_energies=content[0] / 1000, showers=content[1] / 1000)
+    for read in (lambda: calochallenge.summary(path), lambda: list(calochallenge.stream(path, SMALL))):
+        with pytest.warns(UserWarning, match=r"gev\.hdf5: the largest incident energy is .* looks like GeV"):
+            read()
+
+
+def test_showers_with_far_more_than_their_energy_are_refused_where_a_limit_is_set(tmp_path, content):
+    energies, showers = content[0], content[1].copy()
+    showers[11, 0] = 1234 * energies[11] - showers[11, 1:].sum()
+    path = save(tmp_path / "units.hdf5", incident_energies=energies, showers=showers)
+    assert len(list(calochallenge.stream(path, SMALL))) == 1
+    assert len(list(calochallenge.stream(path, SMALL, most_energy=1235))) == 1
+    with pytest.raises(InputError, match=r"units\.hdf5, showers, row 11: holds 1,234 times .* MeV") as caught:
+        list(calochallenge.stream(path, SMALL, rows=5, most_energy=2))
+    assert "\n" not in str(caught.value)
+
+
 # ---- what is wrong is said
 
 
@@ -139,7 +166,23 @@ BAD = {
     "negative incident": (_change("incident_energies", 0, 0, -3.0), "incident_energies, row 0: the energy is -3.0"),
     "NaN incident": (_change("incident_energies", 3, 0, np.nan), "incident_energies, row 3: the energy is nan"),
     "infinite incident": (_change("incident_energies", 3, 0, np.inf), "incident_energies, row 3: the energy is inf"),
-    "too large for float32": (_datasets(showers=lambda e, s: s.astype(float) + 1e39), "row 0, column 0: the energy is"),
+    "too large for float32": (
+        _datasets(showers=lambda e, s: s.astype(float) + 1e39),
+        "row 0, column 0: the energy is inf (stored as float64)",
+    ),
+    "too large for float16": (
+        _datasets(incident_energies=lambda e, s: np.where(np.arange(ROWS) < 4, e, np.inf).astype("f2")),
+        "incident_energies, row 4: the energy is inf (stored as float16)",
+    ),
+    "other keys": (
+        _datasets(
+            incident_energies=lambda e, s: None,
+            showers=lambda e, s: None,
+            energy=lambda e, s: e,
+            layer_0=lambda e, s: s,
+        ),
+        "is missing (the file has energy, layer_0), but the layout has incident_energies and showers",
+    ),
     "no showers": (_datasets(showers=lambda e, s: None), "showers: is missing (the file has incident_energies)"),
     "no energies": (_datasets(incident_energies=lambda e, s: None), "incident_energies: is missing"),
     "foreign": (_datasets(incident_energies=lambda e, s: None, showers=lambda e, s: None), "(the file has nothing)"),

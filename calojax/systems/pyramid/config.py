@@ -20,6 +20,9 @@ class Data:
     threshold: Annotated[float | None, "energy (MeV) from which a cell counts as hit; default: the geometry's"] = None
     rows: Annotated[int | None, "showers read, from the first on; default: all"] = None
     rows_per_shard: Annotated[int, "showers in one shard file"] = 4096
+    most_energy: Annotated[
+        float, "largest total energy of a shower, in units of its incident energy; above it a file is refused"
+    ] = 10.0  # well above what fluctuates at low energies, well below a mistake of units
     pseudo_counts: Annotated[float, "counts shared out over the numbers of hits that a position never showed"] = 0.5
 
     def __post_init__(self):
@@ -28,6 +31,8 @@ class Data:
                 errors.check_least("data", name, value, 1)
         if self.threshold is not None and not 0 < self.threshold < math.inf:
             raise errors.field("data", "threshold", self.threshold, "it must be above 0 MeV")
+        if not self.most_energy > 0:
+            raise errors.field("data", "most_energy", self.most_energy, "it must be above 0")
         if not 0 < self.pseudo_counts < math.inf:
             raise errors.field("data", "pseudo_counts", self.pseudo_counts, "it must be above 0")
 

@@ -25,7 +25,7 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
     gathered = statistics.Statistics(cylinder, threshold)
     below = 0
     with shards.Writer(out, fields=FIELDS, groups=GROUPS, rows_per_shard=data.rows_per_shard) as writer:
-        for energies, showers in _blocks(sources, cylinder, data.rows):
+        for energies, showers in _blocks(sources, cylinder, data):
             found = statistics.hits(showers, threshold)
             below += int(np.count_nonzero(showers)) - len(found.row)
             gathered.add(energies, found)
@@ -43,10 +43,11 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
         )
 
 
-def _blocks(sources: list[Path], cylinder: geometry.Cylinder, wanted: int | None) -> Iterator[calochallenge.Showers]:
-    """Blocks of all showers, or of the first `wanted`."""
-    left = wanted
-    for energies, showers in calochallenge.stream(sources, cylinder, progress="prepare"):
+def _blocks(sources: list[Path], cylinder: geometry.Cylinder, data: Data) -> Iterator[calochallenge.Showers]:
+    """Blocks of all showers, or of the first `data.rows`."""
+    left = data.rows
+    blocks = calochallenge.stream(sources, cylinder, progress="prepare", most_energy=data.most_energy)
+    for energies, showers in blocks:
         yield calochallenge.Showers(energies[:left], showers[:left])
         if left is not None and (left := left - len(energies)) <= 0:
             return

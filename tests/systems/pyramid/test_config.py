@@ -13,6 +13,8 @@ from calojax.systems.pyramid.config import Data, Model
         (Data, {"rows_per_shard": 0}),
         (Data, {"threshold": -1.0}),
         (Data, {"threshold": float("nan")}),
+        (Data, {"most_energy": 0.0}),
+        (Data, {"most_energy": float("nan")}),
         (Data, {"pseudo_counts": 0.0}),
         (Model, {"hidden": 0}),
         (Model, {"components": -3}),
