@@ -43,10 +43,11 @@ print("done", flush=True)
 
 
 def signalled(program: str, *numbers: int) -> tuple[int, str, str]:
-    """Exit code and output of a program that gets signals, 50 ms apart, once it is ready."""
+    """Exit code and output of a program that gets signals, 50 ms apart, while it is busy."""
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", program], stdout=pipe, stderr=pipe, text=True) as running:
         assert running.stdout.readline() == "ready\n"
+        time.sleep(0.3)  # now it is in C
         for number in numbers:
             running.send_signal(number)
             time.sleep(0.05)
