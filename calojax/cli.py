@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with stopping.interrupting(), warnings.catch_warnings():
             warnings.showwarning = _say_warning
-            print(args.run(args), flush=True)
+            if said := args.run(args):
+                print(said, flush=True)
     except InputError as error:
         return _end(2, str(error))
     except NotFinite as error:
@@ -159,14 +160,16 @@ def _add_train(commands) -> None:
     )
     p.add_argument("--out", type=_path, metavar="RUN", help="a new folder; default runs/CONFIG, runs/CONFIG-2 ...")
     p.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in RUN")
+    _add_distributed(p)
     _add_set(p)
     p.set_defaults(run=_train)
 
 
 def _train(args) -> str:
+    first = _join(args)
     done = calojax.train(args.config, args.data, args.out, resume=args.resume, settings=args.set)
     values = ", ".join(f"{name} {value:.4g}" for name, value in done.values.items() if name.endswith("loss"))
-    return f"{done.run}: {done.step:,} steps in {done.seconds:.0f} s, {values}"
+    return f"{done.run}: {done.step:,} steps in {done.seconds:.0f} s, {values}" if first else ""
 
 
 def _add_generate(commands) -> None:
@@ -185,13 +188,18 @@ def _add_generate(commands) -> None:
     energy.add_argument("--energy-range", type=_range, metavar="LO:HI", help="log-uniform incident energies, MeV")
     p.add_argument("--out", type=_path, required=True, metavar="FILE.hdf5", help="a new file")
     p.add_argument("--seed", type=int, default=0, metavar="S", help="of energies and showers; default 0")
+    p.add_argument(
+        "--format", choices=("voxels", "points"), default="voxels", help="CaloChallenge voxels, or hits as x, y, z, E"
+    )
     p.add_argument("--chunk", type=_positive, metavar="N", help="showers computed and saved at a time; default 8192")
     p.add_argument("--resume", action="store_true", help="go on where the same request was interrupted")
+    _add_distributed(p)
     _add_set(p, "generation.tile=128")
     p.set_defaults(run=_generate)
 
 
 def _generate(args) -> str:
+    first = _join(args)
     path = calojax.generate(
         args.run_folder,
         n=args.n,
@@ -200,11 +208,12 @@ def _generate(args) -> str:
         conditions=args.conditions,
         seed=args.seed,
         out=args.out,
+        format=args.format,
         chunk=args.chunk,
         resume=args.resume,
         settings=args.set,
     )
-    return f"{path}: written"
+    return f"{path}: written" if first else ""
 
 
 def _add_evaluate(commands) -> None:
@@ -229,6 +238,21 @@ def _evaluate(args) -> str:
 def _add_set(parser, example: str = "training.steps=100") -> None:
     text = f"another value for a field of the configuration, e.g. {example}; may be repeated"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
+
+
+def _add_distributed(parser) -> None:
+    text = "one run of all processes that Slurm, MPI, Kubernetes or a TPU pod has started with this command"
+    parser.add_argument("--distributed", action="store_true", help=text)
+
+
+def _join(args) -> bool:
+    """Join the other processes, if there are any; whether this one speaks for all."""
+    if not args.distributed:
+        return True
+    from calojax.training import processes  # noqa: PLC0415  (JAX)
+
+    processes.join()
+    return processes.is_first()
 
 
 def _path(text: str) -> Path:

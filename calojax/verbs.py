@@ -108,12 +108,19 @@ def train(
         raise InputError(
             where="--resume", found="has no run", rule="a run goes on in its folder", remedy="give --out RUN"
         )
-    out = _new_folder(Path("runs", Path(config).stem)) if out is None else Path(out)
     from calojax import training  # noqa: PLC0415  (JAX)
-    from calojax.training import folder  # noqa: PLC0415
+    from calojax.training import folder, processes  # noqa: PLC0415
 
-    if not resume:
-        folder.refuse_existing(out)
+    if out is None and not processes.alone():
+        raise InputError(
+            where="the run of several processes",
+            found="has no folder",
+            rule="all of them write into the same one",
+            remedy="give --out RUN",
+        )
+    out = _new_folder(Path("runs", Path(config).stem)) if out is None else Path(out)
+    if not resume and processes.alone():
+        folder.refuse_existing(out)  # several processes look together, when all are there
     cache.keep_compiled()
     given = asked.source if data is None else data
     sources = _paths(given) if given else []
@@ -160,6 +167,7 @@ def generate(
     energy_range: tuple[float, float] | None = None,
     conditions: str | Path | None = None,
     out: str | Path | None = None,
+    format: str = "voxels",
     chunk: int | None = None,
     resume: bool = False,
     settings: Iterable[str] = (),
@@ -169,8 +177,9 @@ def generate(
 
     Which energies: `energies` (N,); or those of the file `conditions`, in its order; or `n` of them, all at `energy`
     or log-uniform in `energy_range` (low, high), by default the range of the training data.
-    Returns Showers(incident_energy (N,), showers (N, V)) in MeV; with `out`, a file in the CaloChallenge layout that
-    must not exist yet, showers are streamed into it and its path is returned. The same seed gives the same showers.
+    Returns Showers(incident_energy (N,), showers (N, V)) in MeV; with `out`, a file that must not exist yet, showers
+    are streamed into it and its path is returned. The same seed gives the same showers.
+    format: of the file, "voxels" as the CaloChallenge has it, or "points", the hits as x, y, z, E (files.showerdata);
     chunk: showers that are computed and saved at a time, default 8,192; resume: go on where the same request was
     interrupted (from the start if it was not begun).
     """
@@ -178,6 +187,7 @@ def generate(
 
     from calojax import generation, geometry  # noqa: PLC0415
     from calojax.files import calochallenge  # noqa: PLC0415
+    from calojax.training import processes  # noqa: PLC0415
 
     if out is not None and not resume:
         writing.refuse_existing(Path(out))
@@ -192,11 +202,14 @@ def generate(
     given = {"incident_energy": np.atleast_1d(np.asarray(energies, float))}
     cylinder = geometry.from_json(loaded.manifest.geometry)  # type: ignore[arg-type]
     if out is None:
+        processes.refuse_several("generate without a file")
         sink = generation.Arrays(cylinder.n_cells)
     else:
-        request = generation.request(loaded, given, seed, chunk=chunk)
+        request = generation.request(loaded, given, seed, chunk=chunk, format=format)
         attributes = generation.attributes(loaded, seed) | {"request": json.dumps(request)}
-        layout = generation.Voxels(cylinder, attributes, loaded.config.generation.compression)
+        layout = _layout(
+            format, cylinder, attributes, loaded.config.generation.compression, len(given["incident_energy"])
+        )
         sink = generation.Files(out, layout, request, resume=resume)
     return generation.run(
         loaded.system,
@@ -276,6 +289,19 @@ def _draw_energies(n: int, energy: float | None, energy_range: tuple[float, floa
         return np.full(n, float(energy))
     low, high = np.log(energy_range)
     return np.exp(np.random.default_rng((seed, 1)).uniform(low, high, n))
+
+
+def _layout(format: str, cylinder: "Cylinder", attributes: dict[str, Any], compression: int, showers: int) -> Any:
+    """How the file is written."""
+    from calojax import generation  # noqa: PLC0415
+
+    if format == "voxels":
+        return generation.Voxels(cylinder, attributes, compression)
+    if format == "points":
+        return generation.Points(cylinder, attributes, showers)
+    raise InputError(
+        where="format", found=f"is {format}", rule="it must be voxels or points", remedy="give one of them"
+    )
 
 
 def _new_folder(wanted: Path) -> Path:

@@ -8,6 +8,7 @@ _HOME = {
     "Files": "journal",
     "Generation": "config",
     "NonFiniteShower": "engine",
+    "Points": "layouts",
     "Showers": "sinks",
     "Voxels": "layouts",
     "attributes": "origin",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from calojax.files import calochallenge
+from calojax.files import calochallenge, showerdata
 from calojax.generation.sinks import Block, cut, scatter
 
 Piece = Mapping[str, np.ndarray]
@@ -56,3 +56,24 @@ class Voxels(NamedTuple):
         showers = np.zeros((len(block.counts), self.geometry.n_cells), np.float32)
         scatter(block, showers)
         return calochallenge.pack(showers, self.compression)
+
+
+class Points(NamedTuple):
+    """Lists of hits as the package showerdata reads them: x, y, z in mm, E in MeV.
+
+    geometry: a Cylinder; attributes: written into the file; showers: of the whole file.
+    """
+
+    geometry: Any
+    attributes: dict[str, Any]
+    showers: int
+    rows: int = 1
+
+    def pack(self, block: Block) -> Piece:
+        energy = np.asarray(block.conditions["incident_energy"], np.float64)
+        return {"incident_energy": energy, "counts": block.counts, "index": block.index, "energy": block.energy}
+
+    def write(self, path: Path, pieces: Iterable[Piece]) -> None:
+        with showerdata.Writer(path, self.geometry, self.attributes, showers=self.showers) as writer:
+            for piece in pieces:
+                writer.append(piece["incident_energy"], piece["counts"], piece["index"], piece["energy"])

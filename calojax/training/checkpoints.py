@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from calojax import writing
 from calojax.errors import InputError
@@ -213,7 +214,7 @@ def _copy(train: TrainState) -> TrainState:
 
 def _wrapped(tree: Tree) -> dict[str, Tree]:
     """Orbax refuses an empty tree or a bare array as an item."""
-    return {"tree": tree} if jax.tree.leaves(tree) else {"tree": tree, "empty": jnp.zeros(())}
+    return {"tree": tree} if jax.tree.leaves(tree) else {"tree": tree, "empty": np.zeros((), np.float32)}
 
 
 def _shapes(params: Tree) -> dict[str, list[int]]:
