@@ -4,7 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --editable
 
-.PHONY: demo test lint types bench docs clean
+# for test-newest: PYTHON if it is given, else the newest on the PATH or of pyenv; the packages without upper bounds
+NEWEST = $(if $(filter file,$(origin PYTHON)),$(shell for minor in 15 14 13 12; do \
+  for one in python3.$$minor $$HOME/.pyenv/versions/3.$$minor.*/bin/python; do \
+  $$one -c 'import sys; print(sys.executable)' 2>/dev/null && exit; done; done),$(PYTHON))
+UNBOUNDED = import re, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+  print(*(re.sub(",<[^,]*", "", one) for one in project["dependencies"] + project["optional-dependencies"]["test"]))
+
+.PHONY: demo test test-newest lint types bench docs clean
 
 demo: $(VENV)/.installed
 	@rm -rf runs/demo
@@ -12,6 +19,14 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST)
+
+test-newest:
+	@test -n "$(NEWEST)" || { echo "no Python 3.12 or newer found; give one with make PYTHON=..." >&2; exit 2; }
+	$(NEWEST) -m venv .venv-newest
+	@.venv-newest/bin/pip install --quiet --upgrade $$(.venv-newest/bin/python -c '$(UNBOUNDED)')
+	@.venv-newest/bin/pip install --quiet --no-deps --editable .
+	@.venv-newest/bin/python -c 'import jax, sys; print("jax", jax.__version__, "on Python", sys.version)'
+	.venv-newest/bin/python -m pytest $(PYTEST)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

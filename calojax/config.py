@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args
 from calojax.errors import InputError
 
 T = TypeVar("T")
+_NOT_TOML = (ValueError, RecursionError)  # TOMLDecodeError is a ValueError; so are bytes and digits Python refuses
+_LONGEST = 100  # characters of a value that a message repeats
 
 
 class Entry(NamedTuple):
@@ -45,12 +47,13 @@ def override(table: dict[str, Any], text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
-        raise _refused(f"--set {text}", "is no setting", "a setting is key=value", "as in --set training.steps=100")
+        where = f"--set {_shown(text)}"
+        raise _refused(where, "is no setting", "a setting is key=value", "as in --set training.steps=100")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    return _with(table, path, parsed, text)
+        parsed = tomllib.loads(f"value = {value}")
+    except _NOT_TOML:
+        parsed = {}
+    return _with(table, path, parsed["value"] if len(parsed) == 1 else value.strip(), text)
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:
@@ -61,7 +64,7 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         raise _refused(str(path), "does not exist", "a TOML file is needed", "check the path") from None
     except IsADirectoryError:
         raise _refused(str(path), "is a folder", "a TOML file is needed", "check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except _NOT_TOML as error:
         raise _refused(str(path), f"is not TOML ({error})", "a configuration is TOML", "mend this place") from None
 
 
@@ -102,7 +105,7 @@ def _entries(cls: type, prefix: str) -> Iterator[Entry]:
 def _build(cls: type[T], table: Any, prefix: str) -> T:
     section = f"[{prefix[:-1]}]" if prefix else "the top level"
     if not isinstance(table, dict):
-        raise _refused(prefix[:-1], f"is {table!r}", "a table is needed", f"write it as {section}")
+        raise _refused(prefix[:-1] or section, f"is {_shown(table)}", "a table is needed", f"write it as {section}")
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in table:
@@ -121,7 +124,7 @@ def _convert(kind: Any, value: Any, prefix: str, name: str) -> Any:
     if converted is _MISMATCH:
         raise _refused(
             _place(prefix, name),
-            f"is {json.dumps(value, default=str)}",
+            f"is {_shown(value)}",
             f"it must be {_name(kind)}",
             "change the value",
         )
@@ -140,9 +143,22 @@ def _match(kind: Any, value: Any) -> Any:
         return value if any(value == each and type(value) is type(each) for each in arguments) else _MISMATCH
     if origin is tuple:
         return _match_tuple(arguments, value)
+    if type(value) is int and not -(2**63) <= value < 2**63:  # TOML's numbers; a float could not hold it either
+        return _MISMATCH
+    if type(value) is str and not _is_unicode(value):
+        return _MISMATCH
     if kind is float and type(value) is int:
         return float(value)
     return value if type(value) is kind else _MISMATCH
+
+
+def _is_unicode(text: str) -> bool:
+    """False for bytes of a command line that are no UTF-8, which no file of ours could hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _match_tuple(arguments: tuple[Any, ...], value: Any) -> Any:
@@ -160,7 +176,8 @@ def _with(table: dict[str, Any], path: list[str], value: Any, text: str) -> dict
         return table | {path[0]: value}
     inner = table.get(path[0], {})
     if not isinstance(inner, dict):
-        raise _refused(f"--set {text}", f"{path[0]} is no table", "only tables have keys", "check the key")
+        found = f"{_key(path[0])} is no table"
+        raise _refused(f"--set {_shown(text)}", found, "only tables have keys", "check the key")
     return table | {path[0]: _with(inner, path[1:], value, text)}
 
 
@@ -198,7 +215,20 @@ def _unknown(prefix: str, section: str, name: str, known: list[str]) -> InputErr
 
 
 def _place(prefix: str, name: str) -> str:
-    return f"[{prefix[:-1]}] {name}" if prefix else name
+    return f"[{prefix[:-1]}] {_key(name)}" if prefix else _key(name)
+
+
+def _key(name: str) -> str:
+    return name if name.isidentifier() else _shown(name)
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: on one line, the start of what is long."""
+    try:
+        text = json.dumps(value, default=str)
+    except ValueError:  # more digits than Python writes
+        text = "a number of thousands of digits"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _refused(where: str, found: str, rule: str, remedy: str) -> InputError:

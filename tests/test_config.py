@@ -1,10 +1,16 @@
 """Configurations: what is accepted, what is refused and in which words, and that nothing is lost on the way."""
 
+import dataclasses
+import datetime
 import pickle
+import tomllib
+import types
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from calojax import config as configuration
 from calojax import system as systems
@@ -187,6 +193,116 @@ def test_every_field_of_every_system_says_what_it_means(name):
     config = systems.load_config(name)
     assert [entry.key for entry in configuration.describe(config) if not entry.meaning] == []
     assert configuration.build(config, configuration.to_table(config())) == config()
+
+
+# ---- whatever is in a table
+
+
+TEXT = st.text(st.characters(), max_size=5)  # lone surrogates too: bytes of a command line that are no UTF-8
+NUMBERS = (0, 1, -1, 64, 2**31, 2**32, 2**63 - 1, 2**63, 10**400, 16**5000)
+ODD = st.one_of(
+    st.sampled_from(NUMBERS),
+    st.sampled_from((0.0, -0.0, -1.5, 5e-324, 1e308, float("inf"), -float("inf"), float("nan"), True, False, "", None)),
+    st.integers(),
+    st.floats(),
+    TEXT,
+    st.lists(st.integers(), max_size=3),
+    st.lists(st.sampled_from(NUMBERS), min_size=200, max_size=201),
+    st.dictionaries(TEXT, st.integers(), max_size=2),
+    st.just(datetime.date(2026, 1, 1)),
+)
+
+
+def likely(kind):
+    """Values of a type that most fields of it can have."""
+    if dataclasses.is_dataclass(kind):
+        return tables(kind)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return st.one_of(*(likely(each) for each in arguments if each is not type(None)))
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return st.lists(likely(arguments[0]), max_size=3)
+    if origin is tuple:
+        return st.tuples(*map(likely, arguments)).map(list)
+    return {bool: st.booleans(), int: st.integers(0, 9), float: st.floats(0, 1), str: st.text(max_size=9)}[kind]
+
+
+@st.composite
+def tables(draw, cls):
+    """Some keys of a dataclass with values of their type, rarely one of another, rarely an unknown key."""
+    hints = get_type_hints(cls)
+    rarely = st.sampled_from([False] * 19 + [True])
+    chosen = draw(st.lists(st.sampled_from(sorted(hints)), max_size=3, unique=True))
+    table = {name: draw(ODD if draw(rarely) else likely(hints[name])) for name in chosen}
+    return table | draw(st.dictionaries(TEXT, ODD, min_size=1, max_size=1)) if draw(rarely) else table
+
+
+def assert_refusal(error, *places):
+    said = str(error)
+    assert len(said.splitlines()) == 1 and said.isprintable() and len(said) < 1500, said
+    assert said.startswith(places)
+
+
+@pytest.mark.parametrize("name", systems.TABLE)
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_any_table_builds_or_is_refused(name, data):
+    cls = systems.load_config(name)
+    table = data.draw(tables(cls))
+    try:
+        config = configuration.build(cls, table, "x.toml")
+    except InputError as error:
+        return assert_refusal(error, "x.toml, ")
+    again = configuration.build(cls, tomllib.loads(configuration.to_toml(config)))
+    assert again == config
+    assert configuration.digest(again) == configuration.digest(config)
+
+
+@pytest.mark.parametrize("name", systems.TABLE)
+@pytest.mark.parametrize(
+    "odd",
+    [10**400, 16**5000, 2**63, float("nan"), -float("inf"), -1, "\udcff", [], {"\n": 1}],
+    ids=lambda odd: type(odd).__name__,
+)
+def test_no_field_takes_what_none_can_have(name, odd):
+    cls = systems.load_config(name)
+    for entry in configuration.describe(cls):
+        table, _, key = entry.key.rpartition(".")
+        with pytest.raises(InputError) as error:
+            configuration.build(cls, {table: {key: odd}} if table else {key: odd})
+        assert_refusal(error.value, f"[{table}] {key}: is " if table else f"{key}: is ")
+
+
+KEYS = st.sampled_from(("model.bins", "model.kind", "name", "model"))
+VALUES = st.sampled_from(("1", "nan", "[1", "'", "{}", "2026-13-01", "0x" + "f" * 5000))
+
+
+@settings(max_examples=400, deadline=None)
+@given(key=KEYS | TEXT, value=VALUES | TEXT)
+def test_any_setting_sets_one_key_or_is_refused(key, value):
+    table = {"name": "x", "model": {"bins": 8}}
+    try:
+        found = configuration.override(table, f"{key}={value}")
+    except InputError as error:
+        return assert_refusal(error, "--set ")
+    changed = {k for k in table | found if table.get(k) != found.get(k)}
+    assert changed <= {key.strip().partition("=")[0].split(".")[0].strip()}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1\nx = 2", "1\nx = 2"), ("9" * 5000, "9" * 5000), ("[" * 5000, "[" * 5000), ("1 # one", 1)]
+)
+def test_a_setting_that_is_not_one_toml_value_is_a_string(text, value):
+    assert configuration.override({}, f"a={text}") == {"a": value}
+
+
+def test_a_file_of_too_many_digits_or_brackets_is_named(tmp_path):
+    for text in ("9" * 5000, "[" * 5000):
+        (tmp_path / "x.toml").write_text(f"a = {text}")
+        with pytest.raises(InputError, match=r"x\.toml: is not TOML"):
+            configuration.read_toml(tmp_path / "x.toml")
 
 
 def test_errors_survive_being_sent_between_processes():

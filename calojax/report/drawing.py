@@ -3,8 +3,11 @@
 import base64
 import html
 import io
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +54,9 @@ def style() -> Iterator[None]:
     """The look of all figures: mplhep's ATLAS style where it is installed, with our sizes. Raises InputError without
     matplotlib."""
     try:
-        import matplotlib  # noqa: PLC0415
+        with _no_home_needed():
+            import matplotlib  # noqa: PLC0415
+            import matplotlib.font_manager  # noqa: PLC0415
     except ImportError as error:
         raise missing_extra("matplotlib", "report") from error
     try:
@@ -65,6 +70,21 @@ def style() -> Iterator[None]:
     settings: Any = base | _STYLE
     with matplotlib.rc_context(settings):
         yield
+
+
+@contextmanager
+def _no_home_needed() -> Iterator[None]:
+    """matplotlib keeps its fonts in the home: without one it fails, and if it cannot write there it complains twice.
+    Told of a place that is no folder it takes a temporary one."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ.setdefault("MPLCONFIGDIR", os.devnull)
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    yield
+    logger.setLevel(level)
 
 
 def figure(width: float, height: float) -> Any:

@@ -1,10 +1,12 @@
 """How a system is trained: the `[training]` table of every configuration. Imports no JAX."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from calojax import errors
 
+_MOST_STEPS, _LARGEST_SEED = 2**31 - 1, 2**32 - 1  # steps are counted in int32; of a seed, keys take 32 bits
 Optimiser = Literal["adamw", "muon"]
 
 
@@ -30,16 +32,22 @@ class Training:
     checkpoint_every: Annotated[int, "steps between checkpoints; 0 for one at the end only"] = 1_000
     keep: Annotated[int, "latest checkpoints to keep, beside the best one"] = 3
     log_every: Annotated[int, "steps between lines of metrics.jsonl, which hold means over these steps"] = 50
-    seed: Annotated[int, "of parameters, shuffle and noise"] = 0
+    seed: Annotated[int, "of parameters, shuffle and noise, below 2^32"] = 0
 
     def __post_init__(self):
         for name in ("steps", "batch", "tile", "keep", "log_every"):
             errors.check_least("training", name, getattr(self, name), 1)
         for name in ("warmup_steps", "weight_decay", "validation_rows", "evaluate_every", "checkpoint_every", "seed"):
             errors.check_least("training", name, getattr(self, name), 0)
+        for name, most in (("steps", _MOST_STEPS), ("seed", _LARGEST_SEED)):
+            if getattr(self, name) > most:
+                raise errors.field("training", name, getattr(self, name), f"it must be at most {most}")
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise errors.field("training", name, getattr(self, name), "it must be above 0")
+        for name in ("learning_rate", "weight_decay"):
+            if math.isinf(getattr(self, name)):
+                raise errors.field("training", name, getattr(self, name), "it must be finite")
         errors.check_choice("training", "optimiser", self.optimiser, get_args(Optimiser))
         if not 0 <= self.ema_decay < 1:
             raise errors.field("training", "ema_decay", self.ema_decay, "it must be at least 0 and below 1")
