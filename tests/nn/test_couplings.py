@@ -103,20 +103,22 @@ def test_dimensions_that_do_not_exist_are_left_alone_and_change_nothing(params, 
     )
 
 
-@pytest.mark.parametrize("pooled", [0, 6])
-@pytest.mark.parametrize("elements", [1, SHOWERS * PLACES])
+@pytest.mark.parametrize(("elements", "pooled"), [(1, 6), (SHOWERS, 0)])
 def test_one_dimension_and_sets_of_one_element_have_finite_values_and_gradients(elements, pooled):
-    shape = dataclasses.replace(SHAPE, dims=1, neighbours=0, pooled=pooled)
+    shape = dataclasses.replace(SHAPE, dims=1, neighbours=0, couplings=2, bins=2, pooled=pooled)
     number = jnp.arange(elements)  # every element a shower of its own
     where = couplings.Setting(jnp.ones((3, elements)), number >= 0, number % 2, number, elements)
-    start = couplings.init(jax.random.key(0), shape)
-    shaken = jax.tree.map(lambda a: a + 0.05 * jax.random.normal(jax.random.key(a.size), a.shape), start)
+    start = jax.jit(couplings.init, static_argnums=1)(jax.random.key(0), shape)
+    shaken = jax.tree.map(lambda a: a + 0.05 * np.random.default_rng(a.size).normal(size=a.shape), start)
     x = jax.random.normal(jax.random.key(1), (1, elements))
-    total = lambda params, x: jnp.sum(couplings.log_density(params, x, where, shape))
+
+    @jax.jit
+    def scored(params):
+        total = lambda params, x: jnp.sum(couplings.log_density(params, x, where, shape))
+        return jax.value_and_grad(total, argnums=(0, 1))(params, x)
+
     for params in (start, shaken):
-        chex.assert_tree_all_finite(jax.value_and_grad(total, argnums=(0, 1))(params, x))
-    there = couplings.forward(shaken, x, where, shape)
-    np.testing.assert_allclose(couplings.inverse(shaken, there.values, where, shape).values, x, atol=2e-3)
+        chex.assert_tree_all_finite(scored(params))
 
 
 def test_a_coupling_with_products_in_bfloat16_is_undone_as_well_as_one_in_float32(params, x):
@@ -138,8 +140,8 @@ def test_a_coupling_with_products_in_bfloat16_is_undone_as_well_as_one_in_float3
 
 def test_more_couplings_are_not_a_longer_program(x):
     def text(number):
-        shape = dataclasses.replace(SHAPE, couplings=number)
-        params = couplings.init(jax.random.key(0), shape)
+        shape = dataclasses.replace(SHAPE, couplings=number, bins=2)
+        params = jax.eval_shape(lambda: couplings.init(jax.random.key(0), shape))
         total = lambda params, x: jnp.sum(couplings.log_density(params, x, setting(5), shape))
         back = lambda params, x: couplings.inverse(params, x, setting(5), shape)
         return sum(len(jax.jit(f).lower(params, x).as_text()) for f in (jax.value_and_grad(total), back))
