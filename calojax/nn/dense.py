@@ -2,10 +2,14 @@
 
 x (F, E) -> W x + b[:, None], rectified between layers. What does not change from step to step can be multiplied once
 outside the loop and added to the first layer (`context`).
+
+The product of a `Narrow` layer takes operands rounded to bfloat16 and sums in float32, forwards and backwards. Only the
+product: what goes in and comes out is float32, and so are weights, biases and gradients, whose sums over the steps of a
+loop would lose what is small in bfloat16.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +23,10 @@ class Dense(NamedTuple):
     bias: Array
 
 
+class Narrow(Dense):
+    """One affine layer whose product is computed in bfloat16."""
+
+
 def init(key: Array, n_in: int, n_out: int, *, scale: float = 1.0) -> Dense:
     """Uniform weights of variance 2 scale^2 / n_in (He et al., arXiv:1502.01852), zero bias; scale 0 starts at zero."""
     if scale == 0.0:
@@ -27,9 +35,16 @@ def init(key: Array, n_in: int, n_out: int, *, scale: float = 1.0) -> Dense:
     return Dense(jax.random.uniform(key, (n_out, n_in), minval=-limit, maxval=limit), jnp.zeros(n_out))
 
 
+def narrowed(params: Any) -> Any:
+    """A tree of parameters with all its layers `Narrow`, their arrays as they are."""
+    is_layer = lambda node: isinstance(node, Dense)
+    return jax.tree.map(lambda node: Narrow(*node) if is_layer(node) else node, params, is_leaf=is_layer)
+
+
 def apply(layer: Dense, x: Array) -> Array:
     """x (in, E) -> (out, E)."""
-    return layer.weight @ x + layer.bias[:, None]
+    product = _narrow_product if isinstance(layer, Narrow) else jnp.matmul
+    return product(layer.weight, x) + layer.bias[:, None]
 
 
 def init_stack(key: Array, sizes: tuple[int, ...], *, last_scale: float = 0.0) -> tuple[Dense, ...]:
@@ -45,3 +60,25 @@ def apply_stack(layers: tuple[Dense, ...], x: Array, context: Array | None = Non
         x = apply(layer, x)
         x = jax.nn.relu(x if number or context is None else x + context)
     return apply(layers[-1], x)
+
+
+@jax.custom_vjp
+def _narrow_product(weight, x):
+    return _in_bfloat16(weight, x)
+
+
+def _narrow_product_saving(weight, x):
+    # the weight as it came, not rounded: a loop would keep a rounded one for every step
+    return _in_bfloat16(weight, x), (weight, x.astype(jnp.bfloat16))
+
+
+def _narrow_product_gradient(saved, gradient):
+    weight, x = saved
+    return _in_bfloat16(gradient, x.T), _in_bfloat16(weight.T, gradient)
+
+
+_narrow_product.defvjp(_narrow_product_saving, _narrow_product_gradient)
+
+
+def _in_bfloat16(a, b):
+    return jnp.matmul(a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), preferred_element_type=jnp.float32)

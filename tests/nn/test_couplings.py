@@ -1,9 +1,12 @@
+import dataclasses
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from calojax.nn import couplings, sets
+from calojax.nn import couplings, dense, sets
 
 SHOWERS, PLACES = 3, 8
 SHAPE = couplings.Shape(dims=2, context=3, neighbours=2, couplings=4, hidden=12, pooled=6, bins=4, bound=5.0)
@@ -98,3 +101,49 @@ def test_dimensions_that_do_not_exist_are_left_alone_and_change_nothing(params, 
     np.testing.assert_allclose(
         couplings.log_density(params, jnp.where(exists, x, 17.0), where, SHAPE), density, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(("elements", "pooled"), [(1, 6), (SHOWERS, 0)])
+def test_one_dimension_and_sets_of_one_element_have_finite_values_and_gradients(elements, pooled):
+    shape = dataclasses.replace(SHAPE, dims=1, neighbours=0, couplings=2, bins=2, pooled=pooled)
+    number = jnp.arange(elements)  # every element a shower of its own
+    where = couplings.Setting(jnp.ones((3, elements)), number >= 0, number % 2, number, elements)
+    start = jax.jit(couplings.init, static_argnums=1)(jax.random.key(0), shape)
+    shaken = jax.tree.map(lambda a: a + 0.05 * np.random.default_rng(a.size).normal(size=a.shape), start)
+    x = jax.random.normal(jax.random.key(1), (1, elements))
+
+    @jax.jit
+    def scored(params):
+        total = lambda params, x: jnp.sum(couplings.log_density(params, x, where, shape))
+        return jax.value_and_grad(total, argnums=(0, 1))(params, x)
+
+    for params in (start, shaken):
+        chex.assert_tree_all_finite(scored(params))
+
+
+def test_a_coupling_with_products_in_bfloat16_is_undone_as_well_as_one_in_float32(params, x):
+    """What stays is the same to the bit in both directions, and so is what the network makes of it."""
+    shape = dataclasses.replace(SHAPE, couplings=1)
+    one = params | {"couplings": jax.tree.map(lambda a: a[:1], params["couplings"])}
+
+    def error(params):
+        there = couplings.forward(params, x, setting(5), shape)
+        back = couplings.inverse(params, there.values, setting(5), shape)
+        return there, max(float(jnp.abs(a).max()) for a in (back.values - x, back.log_det + there.log_det))
+
+    plain, within = error(one)
+    narrow, found = error(dense.narrowed(one))
+    assert found <= 2 * within
+    assert 0 < float(jnp.abs(narrow.values - plain.values).max()) < 0.1
+    chex.assert_trees_all_equal_dtypes(narrow, plain)
+
+
+def test_more_couplings_are_not_a_longer_program(x):
+    def text(number):
+        shape = dataclasses.replace(SHAPE, couplings=number, bins=2)
+        params = jax.eval_shape(lambda: couplings.init(jax.random.key(0), shape))
+        total = lambda params, x: jnp.sum(couplings.log_density(params, x, setting(5), shape))
+        back = lambda params, x: couplings.inverse(params, x, setting(5), shape)
+        return sum(len(jax.jit(f).lower(params, x).as_text()) for f in (jax.value_and_grad(total), back))
+
+    assert text(16) < 1.05 * text(4)

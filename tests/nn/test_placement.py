@@ -1,5 +1,6 @@
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,3 +90,35 @@ def test_what_is_remembered_is_up_to_the_caller(order):
     other = placement.draw(from_sum, order, k, real, uniforms, memory)
     np.testing.assert_array_equal(one.pattern, other.pattern)
     np.testing.assert_array_equal(one.log_probability, other.log_probability)
+
+
+@pytest.mark.parametrize(("cells", "k"), [(1, 0), (1, 1), (N, 0), (N, 1), (N, N)])
+def test_few_cells_and_few_hits_have_finite_values_and_gradients(cells, k):
+    order = jnp.arange(cells)[:, None]  # of one parent
+    real, pattern = jnp.ones((cells, 1), bool), order < k
+
+    def total(weight):
+        logit = lambda step, cell, states, owed, left: weight * (1.0 + states.sum(0))
+        return placement.score(logit, order, jnp.array([k]), real, pattern).log_probability.sum()
+
+    value, gradient = jax.value_and_grad(total)(0.7)
+    chex.assert_tree_all_finite((value, gradient))
+    if cells == 1 or k in (0, cells):  # nothing to choose
+        assert value == gradient == 0
+    else:
+        assert value < 0 and gradient != 0
+
+
+def test_more_cells_are_not_a_longer_program():
+    def text(cells):
+        array = lambda dtype: jax.ShapeDtypeStruct((cells, PARENTS), dtype)
+        weight = jax.ShapeDtypeStruct((), jnp.float32)
+
+        def total(weight, order, real, pattern):
+            logit = lambda step, cell, states, owed, left: weight * states.sum(0)
+            return placement.score(logit, order, pattern.sum(0), real, pattern).log_probability.sum()
+
+        args = weight, array(jnp.int32), array(jnp.bool_), array(jnp.bool_)
+        return len(jax.jit(jax.value_and_grad(total)).lower(*args).as_text())
+
+    assert text(64) < 1.05 * text(4)

@@ -78,13 +78,19 @@ def test_zero_parameters_are_the_identity():
     np.testing.assert_allclose(moved.log_slope, 0, atol=1e-5)
 
 
-@pytest.mark.parametrize("far", [-1e30, -1e4, -BOUND, BOUND, 1e4, 1e30])
-def test_tails_are_the_identity_with_finite_gradients(far):
-    x, raw = jnp.full(4, far), numbers(3.0, shape=(4,))[1]
-    moved = splines.forward(x, raw, BOUND)
-    np.testing.assert_array_equal(moved.values, x)
-    np.testing.assert_array_equal(moved.log_slope, 0)
-    for gradient in jax.grad(lambda v, r: jnp.sum(splines.forward(v, r, BOUND).values), (0, 1))(x, raw):
+def test_tails_are_the_identity_with_finite_gradients():
+    x = jnp.array([-1e30, -1e4, -BOUND, BOUND, 1e4, 1e30])
+    raw = numbers(3.0, shape=x.shape)[1]
+
+    @jax.jit
+    def moved(x, raw):
+        values, pull_back = jax.vjp(lambda v, r: splines.forward(v, r, BOUND), x, raw)
+        return values, pull_back(splines.Moved(jnp.ones_like(x), jnp.ones_like(x)))
+
+    (values, log_slope), gradients = moved(x, raw)
+    np.testing.assert_array_equal(values, x)
+    np.testing.assert_array_equal(log_slope, 0)
+    for gradient in gradients:
         assert np.isfinite(gradient).all()
 
 

@@ -10,6 +10,7 @@ from calojax.training.config import Training
 
 Coupling = Literal["gumbel-mixture", "rqs"]
 Dequantisation = Literal["conditional", "published"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Model:
     pooled: Annotated[int, "width of the set context, the mean over a shower's elements (rqs only)"] = 32
     turn: Annotated[bool, "turn and mirror showers at random in training; false for an asymmetric detector"] = True
     neighbours: Annotated[bool, "cells see the neighbouring rings; false only to compare"] = True
+    precision: Annotated[Precision, "of the products of matrices; everything else is float32 in any case"] = "float32"
 
     def __post_init__(self):
         for name in ("hidden", "cell_hidden", "components", "couplings", "bins", "pooled"):
@@ -65,6 +67,7 @@ class Model:
             raise errors.field("model", "bound", self.bound, "it must be above 0")
         errors.check_choice("model", "coupling", self.coupling, get_args(Coupling))
         errors.check_choice("model", "dequantisation", self.dequantisation, get_args(Dequantisation))
+        errors.check_choice("model", "precision", self.precision, get_args(Precision))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from calojax.nn import dense
 from calojax.systems.pyramid import hits, placed, published, truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
@@ -39,6 +40,7 @@ def log_probability(
     params: dict[str, Any], showers: Showers, key: Array, config: Model, constants: Constants
 ) -> dict[str, Array]:
     """Log probability of each stage's outcome given the true stages above, each (T,), in nats."""
+    params = _in_precision(params, config)
     incident_energy, rings = showers.incident_energy, showers.rings
     pattern = hits.of_cells(incident_energy, rings, showers.cells, constants)
     scores = form(config).log_probability(params, incident_energy, pattern, key, config, constants)
@@ -56,8 +58,13 @@ def draw(
     constants: Constants,
 ) -> Drawn:
     """incident_energy (T,), MeV; keys (T,), one per shower; capacity: hit rings and cells that the tile can hold."""
+    params = _in_precision(params, config)
     noise, (rings, cells) = Noise(keys), capacity
     pattern = form(config).draw(params, incident_energy, noise, rings, config, constants)
     uniforms = energies.noise(noise, pattern.rings, constants)
     excess = energies.draw(params["energies"], pattern, uniforms, cells, constants)
     return Drawn(pattern.rings, pattern.cells, excess, pattern.overflow | (jnp.sum(pattern.cells) > cells))
+
+
+def _in_precision(params, config):
+    return dense.narrowed(params) if config.precision == "bfloat16" else params

@@ -135,7 +135,8 @@ def width(fit: Polynomials, incident_energy: Array) -> Array:
 
 def _polynomial(coefficients, incident_energy):
     x = jnp.log(incident_energy / 1e4)
-    return coefficients @ (x[None] ** jnp.arange(coefficients.shape[1])[:, None])
+    powers = x[None] ** jnp.arange(coefficients.shape[1])[:, None]
+    return jnp.matmul(coefficients, powers, precision="highest")  # an accelerator would round both to 11 bits or fewer
 
 
 def on_grid(per_shower: Array, layers: int) -> Array:

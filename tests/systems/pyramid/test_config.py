@@ -21,6 +21,7 @@ from calojax.systems.pyramid.config import Data, Model
         (Model, {"bound": float("inf")}),
         (Model, {"coupling": "affine"}),
         (Model, {"dequantisation": "uniform"}),
+        (Model, {"precision": "float16"}),
     ],
 )
 def test_an_impossible_value_is_refused_by_name(kind, values):
