@@ -15,20 +15,22 @@ from pathlib import Path
 
 import numpy as np
 
+from calojax import writing
 from calojax.errors import InputError
-from calojax.shards.manifest import Manifest, checksum
+from calojax.shards.manifest import MANIFEST, Manifest, checksum, part_file
 
-_VERIFIED = "verified"  # holds the digest of the manifest whose checksums were found right
+_VERIFIED = "verified"  # says which manifest's checksums were found right, and where it lay
 _TOUCHED_LIMIT = 512 << 20  # bytes possibly paged in before all mappings are dropped
 _MOST_MAPPINGS = 4096
-_TOUCHED_PER_ROW = 64 << 10  # what one page fault maps around itself on Linux
+_TOUCHED_PER_ROW = 64 << 10  # beside the row itself: what one page fault maps around itself on Linux
 
 
 class Shards:
     """The rows of a shards folder, by global index 0 .. rows - 1.
 
-    verify: True checks all checksums, False none, None (default) only if they were never checked before. Sizes are
-    always checked. Raises InputError naming the file that is missing, truncated or changed.
+    verify: True checks all checksums, False none, None (default) only if they were never checked in this place: a
+    copied folder is checked again. Sizes are always checked. Raises InputError naming the file that is missing,
+    truncated or changed.
     """
 
     def __init__(self, folder: Path | str, *, verify: bool | None = None):
@@ -47,7 +49,11 @@ class Shards:
     def verify(self) -> None:
         """Check every checksum; InputError names the first file that differs."""
         for name, entry in self.manifest.files().items():
-            if checksum(self.folder / name) != entry:
+            try:
+                found = checksum(self.folder / name)
+            except OSError as error:
+                raise _unreadable(self.folder / name, error) from error
+            if found != entry:
                 raise InputError(
                     where=str(self.folder / name),
                     found="has another checksum than the manifest says",
@@ -60,7 +66,7 @@ class Shards:
         """Elements of every row of a ragged group, (rows,) int64."""
         if group not in self._counts:
             paths = (self._path(part, f"{group}.offsets") for part in range(len(self.manifest.parts)))
-            offsets = [np.load(path) for path in paths]  # read whole and needed no more: not worth a mapping
+            offsets = [_load(path) for path in paths]  # read whole and needed no more: not worth a mapping
             self._counts[group] = np.concatenate([np.diff(o) for o in offsets])
             self._first[group] = np.concatenate([o[:-1] for o in offsets])
         return self._counts[group]
@@ -72,7 +78,7 @@ class Shards:
         found = np.empty((len(rows), *spec.shape), spec.dtype)
         for part, first, last in bounds:
             found[first:last] = self._open(part, name)[local[first:last]]
-        self._maps.touched(len(rows))
+        self._maps.touched(len(rows), found.nbytes)
         out = np.empty_like(found)
         out[order] = found
         return out
@@ -92,7 +98,7 @@ class Shards:
             for part, first, last in bounds:
                 elements = slice(ends[first], ends[last])
                 found[elements] = self._open(part, f"{group}.{name}")[source[elements]]
-            self._maps.touched(len(rows))
+            self._maps.touched(len(rows), found.nbytes)
             out[name] = np.zeros((size, *spec.shape), spec.dtype)
             out[name][target] = found
         return out
@@ -122,7 +128,7 @@ class Shards:
         return self._maps.open(self._path(part, name))
 
     def _path(self, part: int, name: str) -> str:
-        return f"{self.folder}/{part:05d}.{name}.npy"
+        return f"{self.folder}/{part_file(part, name)}"
 
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -160,10 +166,10 @@ class _Mappings:
                 self._maps.move_to_end(path)
             return found
 
-    def touched(self, rows: int) -> None:
-        """Note that some rows were read; unmapping gives their pages back."""
+    def touched(self, rows: int, size: int) -> None:
+        """Note that some rows of `size` bytes in all were read; unmapping gives their pages back."""
         with self._lock:
-            self._touched += rows * _TOUCHED_PER_ROW
+            self._touched += rows * _TOUCHED_PER_ROW + size
             if self._touched > _TOUCHED_LIMIT:
                 self._maps.clear()
                 self._touched = 0
@@ -177,12 +183,7 @@ class _Mappings:
                 os.close(file)
             header = self._headers.get(path) or _read_header(content)
         except (OSError, ValueError) as error:
-            raise InputError(
-                where=path,
-                found=f"cannot be read ({error})",
-                rule="every file of the manifest must be readable",
-                remedy="copy the folder again or run `calojax prepare` again",
-            ) from error
+            raise _unreadable(path, error) from error
         self._headers[path] = header
         if not header.count:
             return np.empty(header.shape, header.dtype)
@@ -222,11 +223,34 @@ def _check_sizes(folder: Path, manifest: Manifest) -> None:
             )
 
 
+def _load(path: str) -> np.ndarray:
+    try:
+        return np.load(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path | str, error: Exception) -> InputError:
+    return InputError(
+        where=str(path),
+        found=f"cannot be read ({error})",
+        rule="every file of the manifest must be readable",
+        remedy="copy the folder again or run `calojax prepare` again",
+    )
+
+
 def _was_verified(folder: Path, manifest: Manifest) -> bool:
-    path = folder / _VERIFIED
-    return path.is_file() and path.read_text() == manifest.digest
+    try:
+        return (folder / _VERIFIED).read_bytes() == _mark(folder, manifest).encode()
+    except OSError:
+        return False
 
 
 def _mark_verified(folder: Path, manifest: Manifest) -> None:
     with contextlib.suppress(OSError):  # a read-only folder is verified every time
-        (folder / _VERIFIED).write_text(manifest.digest)
+        writing.text(folder / _VERIFIED, _mark(folder, manifest))
+
+
+def _mark(folder: Path, manifest: Manifest) -> str:
+    """The manifest by its content, and its file by what a copy of it would not share."""
+    return f"{manifest.digest} {(folder / MANIFEST).stat().st_ino}\n"
