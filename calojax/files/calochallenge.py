@@ -73,24 +73,31 @@ def read_energies(path: str | Path) -> np.ndarray:
 
 
 def stream(
-    paths: str | Path | Sequence[str | Path], geometry: Cylinder, rows: int = 2048, progress: str | None = None
+    paths: str | Path | Sequence[str | Path],
+    geometry: Cylinder,
+    rows: int = 2048,
+    progress: str | None = None,
+    start: int = 0,
 ) -> Iterator[Showers]:
     """Showers of one or several files in order, in blocks of at most `rows` (fewer where 64 MB hold fewer).
 
-    progress: title of a line of progress, default none. Layout and width of all files are checked first, every block
-    when it is read: energies must be finite and not negative, incident energies above 0.
+    progress: title of a line of progress, default none; start: showers left out at the beginning. Layout and width of
+    all files are checked first, every block when it is read: energies must be finite and not negative, incident
+    energies above 0.
     Raises InputError naming file, key, row and rule.
     """
     files = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
     total = sum(summary(path, geometry).rows for path in files)
     rows = max(1, min(rows, _BLOCK_BYTES // (4 * geometry.n_cells)))
     with Progress(total, progress or "", unit="showers", enabled=progress is not None) as line:
+        line.show(start)
         for path in files:
             with _Source(path, geometry) as source:
-                for first in range(0, source.rows, rows):
+                for first in range(start, source.rows, rows):
                     block = source.block(first, min(first + rows, source.rows))
                     yield block
                     line.advance(len(block.incident_energy))
+                start = max(0, start - source.rows)
 
 
 def digest(path: str | Path) -> str:
