@@ -157,7 +157,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _read_tables(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except Exception as error:  # damage surfaces as any of a dozen kinds, of zip files and of arrays
         raise InputError(

@@ -103,6 +103,38 @@ def test_a_damaged_file_is_named(tmp_path, damage):
         Shards(tmp_path / "s", verify=False)
 
 
+@pytest.mark.parametrize("step", [1, 40])
+def test_dense_rows_near_and_far_are_read_alike(tmp_path, step):
+    """Rows of 400 bytes: all of them lie within a page of each other, one in forty does not."""
+    number = np.arange(1000)
+    with Writer(tmp_path / "s", fields={"x": Field("int32", (100,))}, rows_per_shard=400) as writer:
+        writer.append({"x": np.repeat(number[:, None], 100, axis=1)})
+        writer.finish(system="tiny")
+    asked = np.random.default_rng(0).permutation(number[::step])
+    np.testing.assert_array_equal(Shards(tmp_path / "s").dense("x", asked), np.repeat(asked[:, None], 100, axis=1))
+
+
+def test_another_array_of_the_same_size_is_named(tmp_path):
+    write(tmp_path / "s")
+    shards = Shards(tmp_path / "s")
+    np.save(tmp_path / "s" / "00000.energy.npy", np.zeros(16, np.int32))
+    with pytest.raises(InputError, match=r"00000.energy.npy.*it holds int32"):
+        shards.read()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_what_is_damaged_while_it_is_used_is_named(tmp_path, damage):
+    write(tmp_path / "s")
+    for name in ("00001.vector.npy", "00001.hits.pair.npy", "00002.hits.offsets.npy"):
+        shards = Shards(tmp_path / "s")
+        victim = tmp_path / "s" / name
+        whole = victim.read_bytes()
+        victim.unlink() if damage == "missing" else victim.write_bytes(whole[:-8])
+        with pytest.raises(InputError, match=name):
+            shards.read()
+        victim.write_bytes(whole)
+
+
 def change(folder, **values):
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
