@@ -83,23 +83,24 @@ def stream(
     rows: int = 2048,
     progress: str | None = None,
     most_energy: float | None = None,
+    start: int = 0,
 ) -> Iterator[Showers]:
     """Showers of one or several files in order, in blocks of at most `rows` (fewer where 64 MB hold fewer).
 
-    progress: title of a line of progress, default none. Layout and width of all files are checked first, every block
-    when it is read: energies must be finite and not negative, incident energies above 0, the energy of a shower at most
-    `most_energy` times its incident energy (default: any). Raises InputError naming file, key, row and rule. Warns of
-    files whose energies look like GeV.
+    progress: title of a line of progress, default none; start: showers left out at the beginning. Layout and width of
+    all files are checked first, every block when it is read: energies must be finite and not negative, incident
+    energies above 0, the energy of a shower at most `most_energy` times its incident energy (default: any). Raises
+    InputError naming file, key, row and rule. Warns of files whose energies look like GeV.
     """
     files = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
     sizes = [_size(path, geometry) for path in files]
     rows = max(1, min(rows, _BLOCK_BYTES // (4 * geometry.n_cells)))
-    with Progress(
-        sum(size.rows for size in sizes), progress or "", unit="showers", enabled=progress is not None
-    ) as line:
+    total = sum(size.rows for size in sizes)
+    with Progress(total, progress or "", unit="showers", enabled=progress is not None) as line:
+        line.show(start)
         for path, size in zip(files, sizes, strict=True):
             with _Source(path, geometry) as source:
-                for first in range(0, source.rows, rows):
+                for first in range(start, source.rows, rows):
                     block = source.block(first, min(first + rows, source.rows))
                     if most_energy is not None:
                         source.check_totals(block, first, most_energy)
@@ -107,6 +108,7 @@ def stream(
                         _warn_of_gev(path, size.highest_energy)
                     yield block
                     line.advance(len(block.incident_energy))
+                start = max(0, start - source.rows)
 
 
 def digest(path: str | Path) -> str:

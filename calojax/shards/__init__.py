@@ -1,4 +1,4 @@
-"""What systems train from: a manifest, memory-mapped arrays and a prefetching loader. Needs numpy, never JAX."""
+"""What systems train from: a manifest, arrays in files and a prefetching loader. Needs numpy, never JAX."""
 
 from calojax import lazy
 

@@ -5,12 +5,13 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from calojax import writing
 from calojax.errors import InputError
 
 FORMAT = "calojax.shards"
@@ -91,23 +92,24 @@ class Manifest:
         if self.tables:
             np.savez(folder / STATISTICS, **self.tables)  # type: ignore[arg-type]
         text = json.dumps({"format": FORMAT, "version": VERSION} | self._table(), indent=1) + "\n"
-        (folder / MANIFEST).write_text(text)
+        writing.text(folder / MANIFEST, text)
 
     @classmethod
     def read(cls, folder: Path | str) -> "Manifest":
         """The manifest of a shards folder or a run folder; InputError if it is missing, foreign or newer."""
         path = Path(folder) / MANIFEST
         content = _parse(path)
-        tables = _read_tables(Path(folder) / STATISTICS) if content.get("tables_file") else {}
         try:
-            return _from_table(content, tables)
-        except (KeyError, TypeError, AttributeError) as error:
+            found = _from_table(content)
+            _check(found)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(
                 where=str(path),
-                found=f"is incomplete ({error})",
-                rule="a manifest names fields, groups and parts",
+                found=f"is incomplete or wrong ({error})",
+                rule="a manifest names fields, groups and parts as `calojax prepare` writes them",
                 remedy="run `calojax prepare` again",
-            ) from error
+            ) from None
+        return replace(found, tables=_read_tables(Path(folder) / STATISTICS)) if found.tables_file else found
 
     def _table(self) -> dict[str, Any]:
         return asdict(self, dict_factory=lambda items: {k: v for k, v in items if k != "tables"})
@@ -128,11 +130,11 @@ def _parse(path: Path) -> dict[str, Any]:
             remedy="make one with `calojax prepare`",
         )
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(
             where=str(path),
-            found=f"is not JSON ({error})",
+            found=f"cannot be read as JSON ({error})",
             rule="a manifest is JSON",
             remedy="run `calojax prepare` again",
         ) from error
@@ -155,9 +157,9 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _read_tables(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError) as error:
+    except Exception as error:  # damage surfaces as any of a dozen kinds, of zip files and of arrays
         raise InputError(
             where=str(path),
             found=f"cannot be read ({error})",
@@ -166,16 +168,18 @@ def _read_tables(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _from_table(content: dict[str, Any], tables: dict[str, np.ndarray]) -> Manifest:
+def part_file(number: int, name: str) -> str:
+    """Name of the file of an array of a part."""
+    return f"{number:05d}.{name}.npy"
+
+
+def _from_table(content: dict[str, Any]) -> Manifest:
     return Manifest(
         system=content["system"],
         rows=content["rows"],
         fields=_fields(content["fields"]),
         groups={group: _fields(members) for group, members in content["groups"].items()},
-        parts=tuple(
-            Part(part["rows"], {name: File(**entry) for name, entry in part["files"].items()})
-            for part in content["parts"]
-        ),
+        parts=tuple(part_from_table(part) for part in content["parts"]),
         geometry=content["geometry"],
         geometry_digest=content["geometry_digest"],
         sources=tuple(Source(**source) for source in content["sources"]),
@@ -183,9 +187,46 @@ def _from_table(content: dict[str, Any], tables: dict[str, np.ndarray]) -> Manif
         statistics=content["statistics"],
         ranges={name: (low, high) for name, (low, high) in content["ranges"].items()},
         tables_file=File(**content["tables_file"]) if content["tables_file"] else None,
-        tables=tables,
     )
+
+
+def part_from_table(table: dict[str, Any]) -> Part:
+    return Part(table["rows"], {name: File(**entry) for name, entry in table["files"].items()})
 
 
 def _fields(table: dict[str, Any]) -> dict[str, Field]:
     return {name: Field(entry["dtype"], tuple(entry["shape"]), entry["unit"]) for name, entry in table.items()}
+
+
+def _check(manifest: Manifest) -> None:
+    """ValueError for what is of another type than it should be, or contradicts itself."""
+    texts = [manifest.system, manifest.geometry_digest, *(source.name for source in manifest.sources)]
+    texts += [entry.sha256 for entry in (*manifest.files().values(), *manifest.sources)]
+    _need(all(isinstance(text, str) for text in texts), "names and digests are text")
+    tables = (manifest.geometry or {}, manifest.selections, manifest.statistics)
+    _need(all(isinstance(table, dict) for table in tables), "geometry, selections and statistics are tables")
+    numbers = [number for bounds in manifest.ranges.values() for number in bounds]
+    _need(all(isinstance(number, (int, float)) for number in numbers), "ranges are numbers")
+    sizes = [part.rows for part in manifest.parts] + [entry.size for entry in manifest.files().values()]
+    sizes += [manifest.rows, *(source.rows for source in manifest.sources)]
+    _need(all(type(size) is int and size >= 0 for size in sizes), "rows and sizes are whole numbers, not negative")
+    _need(sum(part.rows for part in manifest.parts) == manifest.rows, "the rows of the parts make up all rows")
+    _check_arrays(manifest)
+
+
+def _check_arrays(manifest: Manifest) -> None:
+    groups = manifest.groups
+    for spec in (spec for members in (manifest.fields, *groups.values()) for spec in members.values()):
+        _need(isinstance(spec.dtype, str) and not np.dtype(spec.dtype).hasobject, "dtypes are those of numbers")
+        _need(all(type(length) is int and length >= 0 for length in spec.shape), "shapes are whole numbers")
+    ragged = [f"{group}.{name}" for group, members in groups.items() for name in ("offsets", *members)]
+    names = [*manifest.fields, *ragged]
+    _need(not any(set(name) & set("/\\:") for name in names), "files lie in the folder itself")
+    for number, part in enumerate(manifest.parts):
+        named = {part_file(number, name) for name in names}
+        _need(set(part.files) == named, f"part {number} has one file for each array")
+
+
+def _need(holds: bool, rule: str) -> None:
+    if not holds:
+        raise ValueError(f"not so: {rule}")

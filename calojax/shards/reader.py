@@ -1,34 +1,34 @@
-"""Reading shards: memory-mapped arrays, rows in any order, one vectorised pass per shard and field.
+"""Reading shards: rows in any order, each read straight to its place.
 
-Only a bounded number of files is mapped at once, and mappings are dropped after some reading, so that neither the
-limit of open files nor the resident memory depends on the number of shards.
+Files are read and not mapped, so that neither resident memory nor the limit of open files depends on the number of
+shards: of a mapping, one byte asked for can make megabytes resident.
 """
 
 import contextlib
+import io
 import math
-import mmap
-import os
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from calojax import writing
 from calojax.errors import InputError
-from calojax.shards.manifest import Manifest, checksum
+from calojax.shards.manifest import MANIFEST, Field, Manifest, checksum, part_file
 
-_VERIFIED = "verified"  # holds the digest of the manifest whose checksums were found right
-_TOUCHED_LIMIT = 512 << 20  # bytes possibly paged in before all mappings are dropped
-_MOST_MAPPINGS = 4096
-_TOUCHED_PER_ROW = 64 << 10  # what one page fault maps around itself on Linux
+_VERIFIED = "verified"  # says which manifest's checksums were found right, and where it lay
+_MOST_FILES = 4096  # open at once
+_PAGE = 4096  # bytes; rows that lie nearer together are read in one go
+_MOST_AT_ONCE = 64 << 20  # bytes
 
 
 class Shards:
     """The rows of a shards folder, by global index 0 .. rows - 1.
 
-    verify: True checks all checksums, False none, None (default) only if they were never checked before. Sizes are
-    always checked. Raises InputError naming the file that is missing, truncated or changed.
+    verify: True checks all checksums, False none, None (default) only if they were never checked in this place: a
+    copied folder is checked again. Sizes are always checked. Raises InputError naming the file that is missing,
+    truncated or changed.
     """
 
     def __init__(self, folder: Path | str, *, verify: bool | None = None):
@@ -42,12 +42,16 @@ class Shards:
         self._starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self._counts: dict[str, np.ndarray] = {}
         self._first: dict[str, np.ndarray] = {}  # of each row, within the values of its part
-        self._maps = _Mappings()
+        self._files = _Files()
 
     def verify(self) -> None:
         """Check every checksum; InputError names the first file that differs."""
         for name, entry in self.manifest.files().items():
-            if checksum(self.folder / name) != entry:
+            try:
+                found = checksum(self.folder / name)
+            except OSError as error:
+                raise _unreadable(self.folder / name, error) from error
+            if found != entry:
                 raise InputError(
                     where=str(self.folder / name),
                     found="has another checksum than the manifest says",
@@ -60,7 +64,7 @@ class Shards:
         """Elements of every row of a ragged group, (rows,) int64."""
         if group not in self._counts:
             paths = (self._path(part, f"{group}.offsets") for part in range(len(self.manifest.parts)))
-            offsets = [np.load(path) for path in paths]  # read whole and needed no more: not worth a mapping
+            offsets = [_load(path) for path in paths]  # read whole and needed no more: not worth a mapping
             self._counts[group] = np.concatenate([np.diff(o) for o in offsets])
             self._first[group] = np.concatenate([o[:-1] for o in offsets])
         return self._counts[group]
@@ -69,12 +73,16 @@ class Shards:
         """Dense field at global rows (n,), in that order: (n, ...)."""
         spec = self.manifest.fields[name]
         order, bounds, local = self._by_part(rows)
-        found = np.empty((len(rows), *spec.shape), spec.dtype)
+        out = np.empty((len(rows), *spec.shape), spec.dtype)
         for part, first, last in bounds:
-            found[first:last] = self._open(part, name)[local[first:last]]
-        self._maps.touched(len(rows))
-        out = np.empty_like(found)
-        out[order] = found
+            path, of_part, place = self._path(part, name), local[first:last], order[first:last]
+            start, stop = int(of_part[0]), int(of_part[-1]) + 1
+            if (stop - start) * _width(spec) <= min((last - first) * _PAGE, _MOST_AT_ONCE):
+                span = np.empty((stop - start, *spec.shape), spec.dtype)
+                self._files.read(path, np.array([start]), np.array([stop - start]), np.array([0]), span)
+                out[place] = span[of_part - start]
+            else:
+                self._files.read(path, of_part, np.ones_like(of_part), place, out)
         return out
 
     def ragged(self, group: str, rows: np.ndarray, starts: np.ndarray, size: int) -> dict[str, np.ndarray]:
@@ -84,17 +92,13 @@ class Shards:
         """
         order, bounds, _ = self._by_part(rows)
         counts = self.counts(group)[rows[order]]
-        source, target = ranges(self._first[group][rows[order]], counts), ranges(starts[order], counts)
-        ends = np.concatenate([[0], np.cumsum(counts)])
+        sources, targets = self._first[group][rows[order]], starts[order]
         out = {}
         for name, spec in self.manifest.groups[group].items():
-            found = np.empty((len(source), *spec.shape), spec.dtype)
-            for part, first, last in bounds:
-                elements = slice(ends[first], ends[last])
-                found[elements] = self._open(part, f"{group}.{name}")[source[elements]]
-            self._maps.touched(len(rows))
             out[name] = np.zeros((size, *spec.shape), spec.dtype)
-            out[name][target] = found
+            for part, first, last in bounds:
+                path, some = self._path(part, f"{group}.{name}"), slice(first, last)
+                self._files.read(path, sources[some], counts[some], targets[some], out[name])
         return out
 
     def read(self, start: int = 0, stop: int | None = None) -> dict[str, np.ndarray]:
@@ -118,11 +122,8 @@ class Shards:
         bounds = list(zip(parts.tolist(), ends[parts].tolist(), ends[parts + 1].tolist(), strict=True))
         return order, bounds, in_order - np.repeat(self._starts[:-1], np.diff(ends))
 
-    def _open(self, part: int, name: str) -> np.ndarray:
-        return self._maps.open(self._path(part, name))
-
     def _path(self, part: int, name: str) -> str:
-        return f"{self.folder}/{part:05d}.{name}.npy"
+        return f"{self.folder}/{part_file(part, name)}"
 
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -131,82 +132,70 @@ def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat(starts - before, counts) + np.arange(counts.sum())
 
 
-@dataclass(frozen=True)
-class _Header:
-    offset: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    count: int
-
-
-class _Mappings:
-    """Read-only memory maps by path: the least recently used is dropped first. Safe to share between threads."""
+class _Files:
+    """Open files by path, the least recently used of which is closed first. Safe to share between threads."""
 
     def __init__(self):
         self._limit = _open_limit()
-        self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._headers: dict[str, _Header] = {}
-        self._touched = 0
+        self._open: OrderedDict[str, io.FileIO] = OrderedDict()
+        self._offsets: dict[str, int] = {}  # of the first value, behind the header
         self._lock = threading.Lock()
 
-    def open(self, path: str) -> np.ndarray:
-        with self._lock:
-            found = self._maps.get(path)
-            if found is None:
-                found = self._maps[path] = self._map(path)
-                if len(self._maps) > self._limit:
-                    self._maps.popitem(last=False)
-            else:
-                self._maps.move_to_end(path)
-            return found
-
-    def touched(self, rows: int) -> None:
-        """Note that some rows were read; unmapping gives their pages back."""
-        with self._lock:
-            self._touched += rows * _TOUCHED_PER_ROW
-            if self._touched > _TOUCHED_LIMIT:
-                self._maps.clear()
-                self._touched = 0
-
-    def _map(self, path: str) -> np.ndarray:
+    def read(self, path: str, sources: np.ndarray, counts: np.ndarray, targets: np.ndarray, out: np.ndarray) -> None:
+        """counts[i] rows of the array in a file, from sources[i] on, to out[targets[i]:], for each i; all (n,)."""
+        width = out.dtype.itemsize * math.prod(out.shape[1:])
+        places = out.reshape(-1).view(np.uint8).data
         try:
-            file = os.open(path, os.O_RDONLY)
-            try:
-                content = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
-            finally:
-                os.close(file)
-            header = self._headers.get(path) or _read_header(content)
+            with self._lock:
+                file = self._file(path, out)
+                spans = (sources * width + self._offsets[path], counts * width, targets * width)
+                for source, size, target in zip(*(span.tolist() for span in spans), strict=True):
+                    file.seek(source)
+                    if file.readinto(places[target : target + size]) != size:
+                        raise ValueError("it ends too early")
         except (OSError, ValueError) as error:
-            raise InputError(
-                where=path,
-                found=f"cannot be read ({error})",
-                rule="every file of the manifest must be readable",
-                remedy="copy the folder again or run `calojax prepare` again",
-            ) from error
-        self._headers[path] = header
-        if not header.count:
-            return np.empty(header.shape, header.dtype)
-        return np.frombuffer(content, header.dtype, header.count, header.offset).reshape(header.shape)
+            raise _unreadable(path, error) from error
+
+    def _file(self, path: str, like: np.ndarray) -> io.FileIO:
+        if path in self._open:
+            self._open.move_to_end(path)
+            return self._open[path]
+        file = self._open[path] = io.FileIO(path)
+        if path not in self._offsets:
+            self._offsets[path] = _values_offset(file, like)
+        if len(self._open) > self._limit:
+            self._open.popitem(last=False)[1].close()
+        return file
+
+    def __del__(self):
+        for file in self._open.values():
+            file.close()
 
 
-def _read_header(stream: mmap.mmap) -> _Header:
-    version = np.lib.format.read_magic(stream)
+def _width(spec: Field) -> int:
+    """Bytes of a row."""
+    return np.dtype(spec.dtype).itemsize * math.prod(spec.shape)
+
+
+def _values_offset(file: io.FileIO, like: np.ndarray) -> int:
+    """Where the values of an array begin in its file; ValueError unless its rows are like those of `like`."""
+    version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
-    if fortran and len(shape) > 1:
-        raise ValueError("column order")
-    return _Header(stream.tell(), dtype, shape, math.prod(shape))
+    shape, fortran, dtype = read(file)
+    if (shape[1:], dtype) != (like.shape[1:], like.dtype) or (fortran and len(shape) > 1):
+        raise ValueError(f"it holds {dtype} {shape}")
+    return file.tell()
 
 
 def _open_limit() -> int:
-    """Half of the files this process may open, less some for others: each mapping holds one."""
+    """Half of the files that this process may open, less some for others."""
     try:
         import resource  # noqa: PLC0415  (not on Windows)
 
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     except ImportError:
-        soft = _MOST_MAPPINGS
-    return max(8, min(_MOST_MAPPINGS, soft // 2 - 8)) if soft > 0 else _MOST_MAPPINGS
+        soft = _MOST_FILES
+    return max(8, min(_MOST_FILES, soft // 2 - 8)) if soft > 0 else _MOST_FILES
 
 
 def _check_sizes(folder: Path, manifest: Manifest) -> None:
@@ -222,11 +211,34 @@ def _check_sizes(folder: Path, manifest: Manifest) -> None:
             )
 
 
+def _load(path: str) -> np.ndarray:
+    try:
+        return np.load(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path | str, error: Exception) -> InputError:
+    return InputError(
+        where=str(path),
+        found=f"cannot be read ({error})",
+        rule="every file of the manifest must be readable",
+        remedy="copy the folder again or run `calojax prepare` again",
+    )
+
+
 def _was_verified(folder: Path, manifest: Manifest) -> bool:
-    path = folder / _VERIFIED
-    return path.is_file() and path.read_text() == manifest.digest
+    try:
+        return (folder / _VERIFIED).read_bytes() == _mark(folder, manifest).encode()
+    except OSError:
+        return False
 
 
 def _mark_verified(folder: Path, manifest: Manifest) -> None:
     with contextlib.suppress(OSError):  # a read-only folder is verified every time
-        (folder / _VERIFIED).write_text(manifest.digest)
+        writing.text(folder / _VERIFIED, _mark(folder, manifest))
+
+
+def _mark(folder: Path, manifest: Manifest) -> str:
+    """The manifest by its content, and its file by what a copy of it would not share."""
+    return f"{manifest.digest} {(folder / MANIFEST).stat().st_ino}\n"

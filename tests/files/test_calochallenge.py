@@ -51,6 +51,13 @@ def test_blocks_of_any_size_add_up_to_all_files_in_order(file, content, rows):
     assert np.array_equal(np.concatenate([block.showers for block in blocks]), np.tile(content[1], (2, 1)))
 
 
+@pytest.mark.parametrize("start", [0, 1, ROWS - 1, ROWS, ROWS + 3, 2 * ROWS])
+def test_a_stream_starts_where_it_is_told(file, content, start):
+    blocks = list(calochallenge.stream([file, file], SMALL, rows=7, start=start))
+    energies = [block.incident_energy for block in blocks]
+    assert np.array_equal(np.concatenate([*energies, []]), np.tile(content[0], 2)[start:])
+
+
 def test_a_slice_of_rows_is_read(file, content):
     energies, showers = calochallenge.read(file, SMALL, slice(-5, None))
     assert np.array_equal(energies, content[0][-5:]) and np.array_equal(showers, content[1][-5:])

@@ -131,6 +131,20 @@ def test_an_error_of_the_thread_is_raised_and_the_thread_gone(shards):
         next(loader)
 
 
+def test_a_file_that_is_gone_is_named_and_the_thread_gone(tmp_path):
+    shards = write(tmp_path / "s", rows_per_shard=10)
+    (tmp_path / "s" / "00003.hits.of.npy").unlink()
+    with Loader(shards, batch=12, tile=3) as loader, pytest.raises(InputError, match=r"00003.hits.of.npy"):
+        next(loader)
+    assert threads() == []
+
+
+def test_an_error_of_whoever_uses_it_ends_the_thread(shards):
+    with pytest.raises(RuntimeError), Loader(shards, batch=12, tile=3):
+        raise RuntimeError
+    assert threads() == []
+
+
 def test_leaving_early_ends_the_thread(shards):
     with Loader(shards, batch=12, tile=3, ahead=1) as loader:
         next(loader)
@@ -154,3 +168,26 @@ def test_more_shards_than_open_files(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) == 2 * ROWS
+
+
+def test_memory_does_not_grow_with_the_number_of_shards(tmp_path):
+    """200 files of 1 MiB, every row of every file."""
+    pytest.importorskip("resource")
+    code = (
+        "import resource, numpy as np\n"
+        "from calojax.shards import Field, Loader, Shards, Writer\n"
+        f"folder, rows = {str(tmp_path / 's')!r}, np.arange(64)\n"
+        "with Writer(folder, fields={'x': Field('float32', (4096,))}, rows_per_shard=64) as writer:\n"
+        "    for number in range(200):\n"
+        "        writer.append({'x': np.full((64, 4096), number)})\n"
+        "    writer.finish(system='tiny')\n"
+        "shards = Shards(folder)\n"
+        "for files in (20, 200):\n"
+        "    with Loader(shards, batch=64, tile=64, rows=(0, 64 * files), epochs=1) as loader:\n"
+        "        total = sum(float(batch['x'].sum()) for batch in loader)\n"
+        "    print(total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (few, least), (many, most) = (map(float, line.split()) for line in done.stdout.splitlines())
+    assert (few, many) == tuple(64 * 4096 * sum(range(files)) for files in (20, 200))
+    assert (most - least) * (1 if sys.platform == "darwin" else 1024) < 20 << 20

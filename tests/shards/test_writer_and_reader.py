@@ -1,6 +1,7 @@
 """Shards: what is written is read, whatever the block size; what is not whole is named."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -102,19 +103,111 @@ def test_a_damaged_file_is_named(tmp_path, damage):
         Shards(tmp_path / "s", verify=False)
 
 
+@pytest.mark.parametrize("step", [1, 40])
+def test_dense_rows_near_and_far_are_read_alike(tmp_path, step):
+    """Rows of 400 bytes: all of them lie within a page of each other, one in forty does not."""
+    number = np.arange(1000)
+    with Writer(tmp_path / "s", fields={"x": Field("int32", (100,))}, rows_per_shard=400) as writer:
+        writer.append({"x": np.repeat(number[:, None], 100, axis=1)})
+        writer.finish(system="tiny")
+    asked = np.random.default_rng(0).permutation(number[::step])
+    np.testing.assert_array_equal(Shards(tmp_path / "s").dense("x", asked), np.repeat(asked[:, None], 100, axis=1))
+
+
+def test_another_array_of_the_same_size_is_named(tmp_path):
+    write(tmp_path / "s")
+    shards = Shards(tmp_path / "s")
+    np.save(tmp_path / "s" / "00000.energy.npy", np.zeros(16, np.int32))
+    with pytest.raises(InputError, match=r"00000.energy.npy.*it holds int32"):
+        shards.read()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_what_is_damaged_while_it_is_used_is_named(tmp_path, damage):
+    write(tmp_path / "s")
+    for name in ("00001.vector.npy", "00001.hits.pair.npy", "00002.hits.offsets.npy"):
+        shards = Shards(tmp_path / "s")
+        victim = tmp_path / "s" / name
+        whole = victim.read_bytes()
+        victim.unlink() if damage == "missing" else victim.write_bytes(whole[:-8])
+        with pytest.raises(InputError, match=name):
+            shards.read()
+        victim.write_bytes(whole)
+
+
 def change(folder, **values):
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 @pytest.mark.parametrize(
-    "values, said", [({"version": 99}, "version.*99"), ({"format": "x"}, "format"), ({"fields": None}, "incomplete")]
+    "values, said",
+    [
+        ({"version": 99}, "version.*99.*update calojax"),
+        ({"format": "x"}, "format"),
+        ({"fields": None}, "incomplete"),
+        ({"fields": []}, "incomplete"),
+        ({"fields": {"../energy": {"dtype": "float32", "shape": [], "unit": ""}}}, "in the folder itself"),
+        ({"fields": {"energy": {"dtype": "O", "shape": [], "unit": ""}}}, "dtypes"),
+        ({"groups": {}}, "one file for each array"),
+        ({"parts": {}}, "the rows of the parts"),
+        ({"parts": [{"rows": 50, "files": {"../x": {"size": 1, "sha256": ""}}}]}, "one file for each array"),
+        ({"parts": [{"rows": 50, "files": []}]}, "incomplete"),
+        ({"rows": "50"}, "whole numbers"),
+        ({"rows": -50}, "not negative"),
+        ({"rows": 49}, "the rows of the parts"),
+        ({"ranges": [1, 2]}, "incomplete"),
+        ({"ranges": {"energy": ["a", "b"]}}, "ranges are numbers"),
+        ({"system": ["tiny"]}, "names and digests are text"),
+        ({"selections": [1]}, "are tables"),
+    ],
 )
 def test_a_manifest_that_cannot_be_used_says_why(tmp_path, values, said):
     write(tmp_path / "s")
     change(tmp_path / "s", **values)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=rf"manifest.json.*{said}"):
         Shards(tmp_path / "s")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"null"])
+def test_a_manifest_that_is_none_says_so(tmp_path, content):
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"manifest.json"):
+        Shards(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 200])
+def test_truncated_tables_are_named(tmp_path, kept):
+    write(tmp_path / "s", tables={"cdf": np.linspace(0, 1, 50)})
+    victim = tmp_path / "s" / "statistics.npz"
+    victim.write_bytes(victim.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"statistics.npz"):
+        Manifest.read(tmp_path / "s")
+
+
+def test_every_flipped_byte_is_named(tmp_path):
+    """Wherever it lies: one byte of each file, at places drawn at random."""
+    write(tmp_path / "s", tables={"cdf": np.linspace(0, 1, 50)})
+    draw = np.random.default_rng(0)
+    for name in Manifest.read(tmp_path / "s").files():
+        victim = tmp_path / "s" / name
+        whole = victim.read_bytes()
+        place = int(draw.integers(len(whole)))
+        victim.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << int(draw.integers(8)))]) + whole[place + 1 :])
+        with pytest.raises(InputError, match=name):
+            Shards(tmp_path / "s", verify=True)
+        victim.write_bytes(whole)
+    assert Shards(tmp_path / "s", verify=True).rows == 50
+
+
+def test_a_copy_is_checked_again(tmp_path):
+    write(tmp_path / "s")
+    Shards(tmp_path / "s")
+    shutil.copytree(tmp_path / "s", tmp_path / "copy")
+    victim = tmp_path / "copy" / "00001.energy.npy"
+    victim.write_bytes(victim.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(InputError, match=r"copy/00001.energy.npy.*checksum"):
+        Shards(tmp_path / "copy")
 
 
 def test_a_folder_without_manifest_is_no_shards(tmp_path):

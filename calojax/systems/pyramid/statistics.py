@@ -1,6 +1,7 @@
 """Numbers that training takes from the data once: tables of hit counts, means and widths of the energy variables.
 
-Gathered block by block while the shards are written, so that files larger than memory pass through.
+Gathered from the shards, block by block, so that files larger than memory pass through. The blocks are always cut in
+the same places: sums come out the same to the last bit however the showers were read and written.
 """
 
 from typing import NamedTuple
@@ -8,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from calojax.geometry import Cylinder
+from calojax.progress import Progress
+from calojax.shards import Shards
 from calojax.systems.pyramid.coarse import swapped, tree
 
 SMALLEST_EXCESS = 1e-6  # MeV; energies above threshold are kept at or above it, so that their logarithm exists
@@ -15,6 +18,7 @@ _PRIOR = 10.0  # times that each quantity is seen more
 DEGREE = 3  # of the means in ln E
 _EDGES = np.arange(-10.0, 10.5, 0.5)  # of the bins of ln(E / 10 GeV) in which widths are taken
 _LEAST = 1e-12  # smallest variance
+_BLOCK = 1024  # showers taken at once; part of the last bits
 _SMALL = 1e-3  # keeps equations solvable where there is nothing to fit
 
 
@@ -30,8 +34,24 @@ class Hits(NamedTuple):
 def hits(showers: np.ndarray, threshold: float) -> Hits:
     """Hit cells of showers (B, V), MeV: those at or above threshold (MeV)."""
     row, cell = np.nonzero(showers >= np.float32(threshold))
-    energy = showers[row, cell].astype(np.float32)
+    return _hits(row, cell, showers[row, cell].astype(np.float32), threshold)
+
+
+def _hits(row: np.ndarray, cell: np.ndarray, energy: np.ndarray, threshold: float) -> Hits:
     return Hits(row, cell, np.maximum(energy.astype(np.float64) - threshold, SMALLEST_EXCESS), energy)
+
+
+def gather(found: Shards, geometry: Cylinder, threshold: float) -> "Statistics":
+    """Statistics of all showers of some shards; threshold: MeV."""
+    gathered = Statistics(geometry, threshold)
+    with Progress(found.rows, "statistics", unit="showers") as line:
+        for first in range(0, found.rows, _BLOCK):
+            block = found.read(first, min(first + _BLOCK, found.rows))
+            energy = block["incident_energy"].astype(np.float64)
+            row = np.repeat(np.arange(len(energy)), np.diff(block["hit.offsets"]))
+            gathered.add(energy, _hits(row, block["hit.cell"], block["hit.energy"], threshold))
+            line.advance(len(energy))
+    return gathered
 
 
 class Fit:

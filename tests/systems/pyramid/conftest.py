@@ -10,7 +10,7 @@ import pytest
 from calojax import geometry, shards
 from calojax.geometry import Cylinder, Layer
 from calojax.shards import Batches, Position, Shards
-from calojax.systems.pyramid import preparation, statistics, system
+from calojax.systems.pyramid import coarse, preparation, statistics, system
 from calojax.systems.pyramid.config import Config, Data, Model
 from calojax.training.config import Training
 
@@ -43,11 +43,10 @@ def events(detector):
 def prepared(detector, events, tmp_path_factory) -> Shards:
     """The showers as shards, made by the pyramid's own parts."""
     out = tmp_path_factory.mktemp("shards") / "four"
-    gathered = statistics.Statistics(detector, detector.threshold)
     with shards.Writer(out, fields=preparation.FIELDS, groups=preparation.GROUPS) as writer:
         found = statistics.hits(events[1], detector.threshold)
-        gathered.add(events[0], found)
-        writer.append({"incident_energy": events[0]}, preparation.groups(found, SHOWERS, gathered))
+        writer.append({"incident_energy": events[0]}, preparation.groups(found, SHOWERS, coarse.tree(detector)))
+        gathered = statistics.gather(writer.shards(), detector, detector.threshold)
         writer.finish(
             system="pyramid", geometry=detector, statistics={"threshold": detector.threshold}, tables=gathered.arrays()
         )

@@ -111,7 +111,7 @@ def test_any_number_of_cells_to_a_ring(n_alpha, coupling):
     gathered.add(energy, statistics.hits(deposits, 0.5))
     config = Model(coupling=coupling, hidden=4, cell_hidden=4, couplings=1, bins=2, pooled=2)
     known = jax.tree.map(jnp.asarray, constants.build(cylinder, 0.5, gathered.arrays(), 0.5))
-    found = preparation.groups(statistics.hits(deposits, 0.5), 6, gathered)
+    found = preparation.groups(statistics.hits(deposits, 0.5), 6, coarse.tree(cylinder))
 
     def both(key):
         params = showers.init(key, config, known)
