@@ -367,6 +367,7 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
         "code": [_digest(path) for path in sorted(code.rglob("*.py"))],
         "sources": [_digest(path) for path in sources],
         "data": configuration.to_table(asked.config.data),
+        "geometry": _geometry_digest(asked.config.data),
     }
     name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
     folder = cache.folder() / "shards" / name
@@ -384,6 +385,13 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
             if not folder.is_dir():  # another process may have made it meanwhile
                 _prepare(asked.system, sources, folder, asked.config)
     return folder
+
+
+def _geometry_digest(data: Any) -> str:
+    """Of the file that the data name as their geometry; "" for one by name."""
+    text = str(getattr(data, "geometry", ""))
+    files = (Path(name) for name in (text, text.rpartition(":")[0]))
+    return next((_digest(path) for path in files if path.is_file()), "")
 
 
 def _paths(sources: Sequence[str | Path] | str | Path) -> list[Path]:

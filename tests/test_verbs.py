@@ -171,6 +171,18 @@ def test_shards_of_another_system_are_refused(toml, slice_of_sample, trained, tm
         verbs.train(toml(), tmp_path / "shards")
 
 
+def test_files_are_prepared_again_when_their_geometry_changes(toml, slice_of_sample, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    binning = tmp_path / "binning.xml"
+    asked = verbs.experiment(toml(), [f'data.geometry="{binning}:electron"'])
+    named = []
+    monkeypatch.setattr(verbs, "_prepare", lambda system, sources, out, config: named.append(out))
+    for content in ("one", "two", "one"):
+        binning.write_text(content)
+        verbs._cached(asked, [slice_of_sample])
+    assert named[0] == named[2] != named[1]
+
+
 def test_two_processes_prepare_the_same_files_once(toml, slice_of_sample, tmp_path, monkeypatch):
     """The second one waits for the first and uses what it made."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

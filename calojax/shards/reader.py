@@ -188,14 +188,14 @@ def _values_offset(file: io.FileIO, like: np.ndarray) -> int:
 
 
 def _open_limit() -> int:
-    """Half of the files that this process may open, less some for others."""
+    """Half of the files that this process may open, less what Orbax opens to save a small model."""
     try:
         import resource  # noqa: PLC0415  (not on Windows)
 
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     except ImportError:
         soft = _MOST_FILES
-    return max(8, min(_MOST_FILES, soft // 2 - 8)) if soft > 0 else _MOST_FILES
+    return max(8, min(_MOST_FILES, soft // 2 - 24)) if soft > 0 else _MOST_FILES
 
 
 def _check_sizes(folder: Path, manifest: Manifest) -> None:

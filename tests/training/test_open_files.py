@@ -30,7 +30,6 @@ def losses(run):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-@pytest.mark.xfail(strict=True, reason="24 files are kept mapped (shards/reader.py), and Orbax needs up to 50 to save")
 def test_two_hundred_shards_are_trained_on_with_64_open_files(tmp_path):
     shards = tiny.write_shards(tmp_path / "shards", rows=200, rows_per_shard=1)
     assert len(shards.manifest.parts) == 200
