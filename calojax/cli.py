@@ -109,11 +109,12 @@ def _add_info(commands) -> None:
     p = commands.add_parser("info", help=text, description=_sentence(text))
     p.add_argument("path", type=_path, metavar="PATH")
     p.add_argument("--json", action="store_true", help="as JSON")
+    p.add_argument("--verify", action="store_true", help="compare every byte of shards with its checksum")
     p.set_defaults(run=_info)
 
 
 def _info(args) -> str:
-    found = calojax.info(args.path)
+    found = calojax.info(args.path, verify=args.verify)
     return json.dumps(found, indent=1) if args.json else "\n".join(_flat(found))
 
 
@@ -160,6 +161,7 @@ def _add_train(commands) -> None:
     )
     p.add_argument("--out", type=_path, metavar="RUN", help="a new folder; default runs/CONFIG, runs/CONFIG-2 ...")
     p.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in RUN")
+    p.add_argument("--verify", action="store_true", help="compare every byte of the shards with its checksum first")
     _add_distributed(p)
     _add_set(p)
     p.set_defaults(run=_train)
@@ -167,7 +169,7 @@ def _add_train(commands) -> None:
 
 def _train(args) -> str:
     first = _join(args)
-    done = calojax.train(args.config, args.data, args.out, resume=args.resume, settings=args.set)
+    done = calojax.train(args.config, args.data, args.out, resume=args.resume, verify=args.verify, settings=args.set)
     values = ", ".join(f"{name} {value:.4g}" for name, value in done.values.items() if name.endswith("loss"))
     return f"{done.run}: {done.step:,} steps in {done.seconds:.0f} s, {values}" if first else ""
 

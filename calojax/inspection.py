@@ -7,14 +7,17 @@ from typing import Any
 from calojax.errors import InputError
 
 
-def inspect(path: Path) -> dict[str, Any]:
-    """A table that JSON can hold, with `kind` first; InputError if it is nothing of ours."""
+def inspect(path: Path, *, verify: bool = False) -> dict[str, Any]:
+    """A table that JSON can hold, with `kind` first; InputError if it is nothing of ours.
+
+    verify: of shards, compare every file with its checksum.
+    """
     if path.is_file() and path.suffix != ".json":
         return _showers(path)
     if (path / "config.toml").is_file():
         return _run(path)
     if (path / "manifest.json").is_file():
-        return _shards(path)
+        return _shards(path, verify)
     if path.suffix == ".json" or (path / "metrics.json").is_file():
         return _judged(path)
     raise InputError(
@@ -42,13 +45,14 @@ def _showers(path: Path) -> dict[str, Any]:
     }
 
 
-def _shards(path: Path) -> dict[str, Any]:
-    from calojax.shards import Manifest  # noqa: PLC0415
+def _shards(path: Path, verify: bool) -> dict[str, Any]:
+    from calojax.shards import Shards  # noqa: PLC0415
 
-    manifest = Manifest.read(path)
+    manifest = Shards(path, verify=verify).manifest
     return {
         "kind": "shards",
         "path": str(path),
+        "verified": "every byte" if verify else "sizes (every byte with --verify)",
         "system": manifest.system,
         "rows": manifest.rows,
         "shards": len(manifest.parts),
@@ -79,7 +83,10 @@ def _run(path: Path) -> dict[str, Any]:
         "system": manifest.system,
         "state": "finished" if done == steps else "goes on with --resume from the latest checkpoint",
         "steps": {"saved": done, "of": steps},
-        "checkpoints": {str(step): f"validation loss {_number(loss)}" for step, loss in found.items()},
+        "checkpoints": {
+            str(step): "not validated" if loss is None else f"validation loss {loss:.6g}"
+            for step, loss in found.items()
+        },
         "last line": {key: lines[-1][key] for key in ("step", "phase", "time")} if lines else {},
         "latest values": {name: _number(value) for name, value in values.items()},
         "trained on": {"rows": manifest.rows, "digest": manifest.digest},
@@ -92,9 +99,9 @@ def _json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _number(value: float | None) -> float | None:
+def _number(value: float) -> float:
     """With the digits that mean something to a reader."""
-    return None if value is None else float(f"{value:.6g}")
+    return float(f"{value:.6g}")
 
 
 def _judged(path: Path) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import hashlib
 import itertools
 import json
 import math
+import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from calojax.evaluation import Metrics
     from calojax.generation import Showers
     from calojax.geometry import Cylinder
-    from calojax.shards import Manifest
+    from calojax.shards import Manifest, Shards
     from calojax.training import Loaded, Trained
 
 SAMPLE = "sample"  # the data source that ships with the package
@@ -93,6 +95,7 @@ def train(
     out: str | Path | None = None,
     *,
     resume: bool = False,
+    verify: bool = False,
     settings: Iterable[str] = (),
     progress: bool = True,
 ) -> "Trained":
@@ -100,8 +103,8 @@ def train(
 
     data: a folder of shards, or outside files (prepared first, into the cache), or "sample"; default: as the TOML says.
     out: a new folder for the run, default `runs/NAME`, then `runs/NAME-2`, after the TOML file; resume: go on from the
-    latest checkpoint in `out`; settings: overrides as `key=value`. Ctrl-C saves a checkpoint and raises
-    KeyboardInterrupt.
+    latest checkpoint in `out`; verify: compare every byte of the shards with its checksum, otherwise done once only;
+    settings: overrides as `key=value`. Ctrl-C saves a checkpoint and raises KeyboardInterrupt.
     """
     asked = experiment(config, settings)
     if out is None and resume:
@@ -126,7 +129,7 @@ def train(
     sources = _paths(given) if given else []
     if [str(path) for path in sources] == [SAMPLE]:
         asked = _training_part(asked)
-    shards = _shards(asked, sources, config)
+    shards = _shards(asked, sources, config, verify)
     return training.run(systems.load(asked.system), asked.config, shards, out, resume=resume, progress=progress)
 
 
@@ -186,7 +189,6 @@ def generate(
     import numpy as np  # noqa: PLC0415
 
     from calojax import generation, geometry  # noqa: PLC0415
-    from calojax.files import calochallenge  # noqa: PLC0415
     from calojax.training import processes  # noqa: PLC0415
 
     if out is not None and not resume:
@@ -194,12 +196,13 @@ def generate(
     if sum(given is not None for given in (energies, n, conditions)) != 1:
         raise TypeError("generate needs exactly one of energies, n and conditions")
     _check_request(n, energy, energy_range, seed)
-    if conditions is not None:
-        energies = calochallenge.read_energies(conditions)
     loaded = load(run, settings)
-    if n is not None:
-        energies = _draw_energies(n, energy, energy_range or loaded.manifest.ranges["incident_energy"], seed)
-    given = {"incident_energy": np.atleast_1d(np.asarray(energies, float))}
+    if conditions is not None:
+        given = loaded.system.conditions(Path(conditions))
+    else:
+        if n is not None:
+            energies = _draw_energies(n, energy, energy_range or loaded.manifest.ranges["incident_energy"], seed)
+        given = {"incident_energy": np.atleast_1d(np.asarray(energies, float))}
     cylinder = geometry.from_json(loaded.manifest.geometry)  # type: ignore[arg-type]
     if out is None:
         processes.refuse_several("generate without a file")
@@ -236,25 +239,50 @@ def evaluate(
     """Judge generated showers against a reference.
 
     reference, generated, train: CaloChallenge files, or (incident_energy (N,), showers (N, V)) in MeV; train: what the
-    generator was trained on, for fair floors and the share of memorised showers. With `out`, a folder, metrics.json
-    and the report (index.html) are written into it.
+    generator was trained on, for fair floors and the share of memorised showers. With `out`, a new or empty folder,
+    metrics.json and the report (index.html) are written into it.
     """
     from calojax import evaluation  # noqa: PLC0415
 
+    out = None if out is None else Path(out)
+    if out is not None:
+        _refuse_full(out)
     cache.keep_compiled()
-    metrics = evaluation.judge(reference, generated, geometry, out=out, train=train, progress=progress)
+    metrics = evaluation.judge(reference, generated, geometry, train=train, progress=progress)
     if out is not None:
         from calojax import report  # noqa: PLC0415  (matplotlib)
 
+        _save_metrics(metrics, out)
         report.write(out, metrics, progress=progress)
     return metrics
 
 
-def info(path: str | Path) -> dict[str, Any]:
-    """What is in a file of showers, a folder of shards, a run or a judged folder, as JSON can hold it."""
+def info(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
+    """What is in a file of showers, a folder of shards, a run or a judged folder, as JSON can hold it.
+
+    verify: compare every byte of a folder of shards with its checksums; InputError names the file that differs.
+    """
     from calojax import inspection  # noqa: PLC0415
 
-    return inspection.inspect(Path(path))
+    return inspection.inspect(Path(path), verify=verify)
+
+
+def _refuse_full(out: Path) -> None:
+    """InputError unless the folder is new or empty, and there can be one."""
+    if not out.is_dir() or any(out.iterdir()):
+        writing.refuse_existing(out)
+    with writing.refusals(out):
+        writing.partial(out).mkdir(parents=True, exist_ok=True)
+        writing.partial(out).rmdir()
+
+
+def _save_metrics(metrics: "Metrics", out: Path) -> None:
+    """Give the folder its name when it holds all the numbers; figures are drawn after that and can be drawn again."""
+    with writing.refusals(out):
+        partial = writing.partial(out)
+        shutil.rmtree(partial, ignore_errors=True)
+        metrics.save(partial)
+        os.replace(partial, out)
 
 
 def _check_request(n: int | None, energy: float | None, energy_range: tuple[float, float] | None, seed: int) -> None:
@@ -326,8 +354,8 @@ def _training_part(asked: Experiment) -> Experiment:
     return asked._replace(config=dataclasses.replace(asked.config, data=fields))
 
 
-def _shards(asked: Experiment, sources: list[Path], config: str | Path) -> Path:
-    """The folder of shards: the one given, or one in the cache made from the files given."""
+def _shards(asked: Experiment, sources: list[Path], config: str | Path, verify: bool) -> "Shards":
+    """The shards: in the folder given, or in one in the cache made from the files given."""
     paths = [shipped.sample(asked.system) if str(path) == SAMPLE else path for path in sources]
     if not paths:
         raise InputError(
@@ -337,17 +365,17 @@ def _shards(asked: Experiment, sources: list[Path], config: str | Path) -> Path:
             remedy='give --data PATH, or write data = "sample"',
         )
     folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else _cached(asked, paths)
-    from calojax.shards import Manifest  # noqa: PLC0415  (numpy)
+    from calojax.shards import Shards  # noqa: PLC0415  (numpy)
 
-    found = Manifest.read(folder).system
-    if found != asked.system:
+    found = Shards(folder, verify=verify or None)
+    if found.manifest.system != asked.system:
         raise InputError(
             where=str(folder),
-            found=f"was prepared for {found}",
+            found=f"was prepared for {found.manifest.system}",
             rule=f"{config} trains {asked.system}",
             remedy=f"prepare it for {asked.system}",
         )
-    return folder
+    return found
 
 
 def _cached(asked: Experiment, sources: list[Path]) -> Path:

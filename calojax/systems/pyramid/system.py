@@ -11,6 +11,7 @@ from jax import Array
 
 from calojax import geometry, shards
 from calojax.errors import InputError
+from calojax.files import calochallenge
 from calojax.nn import sets
 from calojax.system import Loss, Model, Phase, Sparse, Update
 from calojax.systems.pyramid import constants as fixed
@@ -121,6 +122,11 @@ def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[s
     needed = expected.sum() + _SIGMAS * np.sqrt((np.exp(2 * value(known.sizes.log_width))).sum())
     sizes = [rings for rings, _ in capacities(config, known)]
     return min(int(np.searchsorted(sizes, needed)), len(sizes) - 1)
+
+
+def conditions(path: Path) -> dict[str, np.ndarray]:
+    """Incident energies (N,), MeV, of a CaloChallenge file, which need not hold showers."""
+    return {"incident_energy": calochallenge.read_energies(path)}
 
 
 def buckets(config: Config, manifest: shards.Manifest) -> dict[str, tuple[int, ...]]:
