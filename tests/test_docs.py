@@ -209,8 +209,9 @@ def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
 
 _HEAD = """# The command line
 
-What `--help` says, for every command. Energies are in MeV. Exit codes: 0 done; 1 a defect (traceback); 2 the input or
-the arguments (one sentence on standard error, nothing written); 130 interrupted (a training run is saved).
+What `--help` says, for every command. Energies are in MeV. Exit codes: 0 done; 1 a defect (traceback), or a
+loss or shower that is not finite (one sentence on standard error); 2 the input or the arguments (one sentence, nothing
+written); 130 interrupted (go on with `--resume`).
 """
 
 
