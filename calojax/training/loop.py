@@ -67,8 +67,9 @@ def run(
         stop = stack.enter_context(Stop())
         checkpoints = stack.enter_context(Checkpoints(out, config.training))
         begun = checkpoints.latest()
+        written = 0 if begun is None else checkpoints.meta(begun)["lines"]  # all processes read together
         if processes.is_first():
-            metrics.truncate(out, 0 if begun is None else checkpoints.meta(begun)["lines"])
+            metrics.truncate(out, written)
         lines = stack.enter_context(metrics.MetricsFile(out))
         trainer = _Trainer(system, config, data, checkpoints, lines, stop, progress, new)
         stack.callback(trainer.close)

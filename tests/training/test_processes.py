@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import tiny_system as tiny
 import watched_run
+from test_run import assert_same
 
 from calojax import training
 from calojax.errors import InputError
@@ -33,7 +35,7 @@ sys.path.insert(0, {here!r})
 jax.distributed.initialize("127.0.0.1:{port}", num_processes=2, process_id={index})
 import watched_run
 from test_processes import CONFIG
-seen = watched_run.train(CONFIG, {shards!r}, Path({out!r}), jax.device_count())
+seen = watched_run.train(CONFIG, {shards!r}, Path({out!r}), jax.device_count(), resume={resume})
 print(json.dumps([seen.devices, sorted(seen.misplaced), seen.rows]))
 jax.distributed.shutdown()
 """
@@ -48,10 +50,16 @@ def shards(tmp_path_factory):
 def two(shards, tmp_path_factory):
     """The run folder of two processes, and what each of them printed."""
     out = tmp_path_factory.mktemp("two") / "run"
+    return out, launch(shards, out)
+
+
+def launch(shards, out, *, resume=False):
+    """Train in two processes; what each of them printed last."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {"here": str(Path(__file__).parent), "port": port, "shards": str(shards.folder), "out": str(out)}
+    common["resume"] = resume
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     running = [
@@ -64,7 +72,7 @@ def two(shards, tmp_path_factory):
         for process in running:
             process.kill()
     assert [process.returncode for process in running] == [0, 0], said
-    return out, [json.loads(output.splitlines()[-1]) for output, _ in said]
+    return [json.loads(output.splitlines()[-1]) for output, _ in said]
 
 
 @pytest.mark.timeout(120)
@@ -87,6 +95,16 @@ def test_two_processes_take_the_same_steps_and_share_the_rows_of_every_epoch(two
     together = [a + b for a, b in zip(first, second, strict=True)]
     assert watched_run.epochs(together, 7) == [list(range(ROWS))] * EPOCHS
     assert [len(rows) for rows in second[:7]] == [8] * 6 + [0]  # the last batch has five rows, all of the first's
+
+
+@pytest.mark.timeout(120)
+def test_two_processes_go_on_to_the_same_bits(shards, two, tmp_path):
+    shutil.copytree(two[0], tmp_path / "run")
+    for later in (18, 21):
+        shutil.rmtree(tmp_path / "run" / "checkpoints" / str(later))
+    (_, _, first), _ = launch(shards, tmp_path / "run", resume=True)
+    assert first == two[1][0][2][12:]
+    assert_same(tmp_path / "run", two[0])
 
 
 def test_these_data_would_put_two_processes_into_different_buckets(shards):
