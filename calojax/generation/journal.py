@@ -51,7 +51,7 @@ class Files:
         with self._stack:
             if not processes.is_first() or self._whole:
                 return
-            kept = sum(1 for _ in self._folder.glob("[0-9]*.npz")) if self._folder.is_dir() else 0
+            kept = self._pieces()
             if kind is None or issubclass(kind, NotFinite) or not kept:
                 shutil.rmtree(self._folder, ignore_errors=True)
         if kind is KeyboardInterrupt and kept:
@@ -87,7 +87,7 @@ class Files:
         """Claim the journal and see to it that it is of this request."""
         writing.refuse_existing(self.path)
         begun = self._folder / _REQUEST
-        if begun.is_file():
+        if begun.is_file() and self._pieces():
             if not self._resume:
                 raise InputError(
                     where=str(self.path),
@@ -97,8 +97,11 @@ class Files:
                 )
             _refuse_other(self.path, json.loads(begun.read_text(encoding="utf-8")), self._request)
         self._stack.enter_context(writing.claimed(self._folder))
-        if not begun.is_file():
-            writing.text(begun, json.dumps(self._request, indent=1))
+        writing.text(begun, json.dumps(self._request, indent=1))
+
+    def _pieces(self) -> int:
+        """How many are there."""
+        return sum(1 for _ in self._folder.glob("[0-9]*.npz"))
 
     def _name(self, piece: int) -> Path:
         return self._folder / f"{piece:06d}.npz"

@@ -51,7 +51,11 @@ def run(
     compiling; a new run without a step leaves no folder. Raises InputError if `out` exists (without resume) or belongs
     to another config or data, or if no rows are left to train on; NonFiniteLoss if loss or gradient is not finite.
     """
-    out = Path(out)
+    with Stop() as stop:
+        return _run(system, config, shards, Path(out), stop, resume, progress)
+
+
+def _run(system, config, shards, out: Path, stop: Stop, resume: bool, progress: bool) -> Trained:
     data = shards if isinstance(shards, Shards) else Shards(shards)
     new = not (out.exists() and resume)
     if not new:
@@ -64,7 +68,6 @@ def run(
             folder.create(out, config, data.folder, data.manifest, steps=sum(map(_length, system.phases(config))))
         processes.meet("run folder is made")
     with ExitStack() as stack:
-        stop = stack.enter_context(Stop())
         checkpoints = stack.enter_context(Checkpoints(out, config.training))
         begun = checkpoints.latest()
         written = 0 if begun is None else checkpoints.meta(begun)["lines"]  # all processes read together
@@ -106,7 +109,8 @@ class _Trainer:
         self.model = Model(None, None, self.place.model(self.system.constants(self.config, manifest)))
         self._earlier, self._began = 0.0, time.perf_counter()
         self._clock = _Clock(self._began)
-        self.loader = self._load(Position())
+        self.position = Position()  # in the data, of the next step; the loader has given out a batch before its step
+        self.loader = self._load(self.position)
         enabled = self.progress and processes.is_first()
         self.line = Progress(sum(map(_length, self.phases)), "train", unit="steps", enabled=enabled)
 
@@ -171,6 +175,7 @@ class _Trainer:
         while self.done < end:
             self.train_state, values = advance(self.train_state, self.model, next(self.loader))
             self.done += 1
+            self.position = self.loader.position
             self.pending.append(values)
             self._wait()
             if self.done % training.log_every == 0 or self.done == end:
@@ -294,7 +299,7 @@ class _Trainer:
         meta = {
             "step": self.done,
             "phase": self.phase,
-            "position": list(self.loader.position),
+            "position": list(self.position),
             "unvalidated": self.unvalidated,
             "lines": self.lines.count,
             "seconds": self.seconds(),
@@ -321,7 +326,8 @@ class _Trainer:
         like = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.place.everywhere), like)
         self.train_state = self.checkpoints.restore(at, like)
         self.loader.close()
-        self.loader = self._load(Position(*meta["position"]))
+        self.position = Position(*meta["position"])
+        self.loader = self._load(self.position)
         self._clock = _Clock(self._began, self.done)
 
 

@@ -401,6 +401,37 @@ def test_a_signal_before_the_first_step_leaves_nothing(shards, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+COMPILING = """
+import signal, time
+from calojax.training import step
+make_step, compiled = step.make_step, []
+class Slow:
+    def __init__(self, *inputs):
+        self.step = make_step(*inputs)
+    def lower(self, *inputs):
+        compiled.append(inputs[2]["cells.row"].shape)
+        if len(compiled) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30)
+        return self.step.lower(*inputs)
+step.make_step = Slow
+"""
+
+
+def test_a_signal_while_a_second_shape_is_compiled_loses_no_batch(shards, whole, tmp_path):
+    """The batch that needs it has left the loader, and its step is still to be done."""
+    out = tmp_path / "run"
+    text = KILLED.format(
+        here=str(Path(__file__).parent), kill=False, shards=str(shards.folder), out=str(out), resume=False
+    )
+    text = text.replace("training.run(", COMPILING + "training.run(")
+    done = subprocess.run([sys.executable, "-c", text], env=os.environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "calojax: interrupted\n")
+    assert 0 < training.load(out).step < 40
+    train(shards, out, resume=True)
+    assert_same(out, whole)
+
+
 BEFORE_COMPILING = """
 import signal, time
 from calojax.training import folder
