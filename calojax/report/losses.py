@@ -305,8 +305,10 @@ def _thin(curve: Curve) -> Curve:
 
 
 def _thinned(found: Sequence[Update]) -> str:
-    most = max((len(curve.steps) for update in found for curve in update.training.values()), default=0)
-    return f" Means over {-(-most // _MOST)} neighbouring lines are shown." if most > _MOST else ""
+    curves = (curve for update in found for curve in [*update.training.values(), *update.validation.values()])
+    if max((len(curve.steps) for curve in curves), default=0) <= _MOST:
+        return ""
+    return f" Of a curve with more than {_MOST} points, means of neighbouring ones are shown, without the ring."
 
 
 def _logarithmic(axis: Any, curves: Iterable[Curve]) -> bool:

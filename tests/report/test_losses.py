@@ -157,7 +157,7 @@ def test_many_lines_are_averaged_to_few_points_and_the_page_says_so(a_run, drawn
     points = np.array(curves(drawn[0].axes[0])["training"])
     assert len(points) == 376 and tuple(points[0]) == (40, 1.0)  # (1 + 2 + 0 + 1) / 4
     assert tuple(points[-1]) == (15030, 1.0)  # the last three: (0 + 1 + 2) / 3
-    assert "Means over 4 neighbouring lines" in text and len(text) < 500_000
+    assert "means of neighbouring ones are shown" in text and len(text) < 500_000
 
 
 @pytest.mark.parametrize("count", [1, 2])
