@@ -11,6 +11,7 @@ import json
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -104,7 +105,8 @@ def train(
     data: a folder of shards, or outside files (prepared first, into the cache), or "sample"; default: as the TOML says.
     out: a new folder for the run, default `runs/NAME`, then `runs/NAME-2`, after the TOML file; resume: go on from the
     latest checkpoint in `out`; verify: compare every byte of the shards with its checksum, otherwise done once only;
-    settings: overrides as `key=value`. Ctrl-C saves a checkpoint and raises KeyboardInterrupt.
+    settings: overrides as `key=value`. At the end the losses are drawn into out/report/index.html. Ctrl-C saves a
+    checkpoint and raises KeyboardInterrupt.
     """
     asked = experiment(config, settings)
     if out is None and resume:
@@ -130,7 +132,10 @@ def train(
     if [str(path) for path in sources] == [SAMPLE]:
         asked = _training_part(asked)
     shards = _shards(asked, sources, config, verify)
-    return training.run(systems.load(asked.system), asked.config, shards, out, resume=resume, progress=progress)
+    trained = training.run(systems.load(asked.system), asked.config, shards, out, resume=resume, progress=progress)
+    if processes.is_first():
+        _report_losses(out)
+    return trained
 
 
 def load(run: "str | Path | Loaded", settings: Iterable[str] = ()) -> "Loaded":
@@ -376,6 +381,19 @@ def _shards(asked: Experiment, sources: list[Path], config: str | Path, verify: 
             remedy=f"prepare it for {asked.system}",
         )
     return found
+
+
+def _report_losses(run: Path) -> None:
+    """Draw what was logged, if anything was. The run is complete and saved: whatever fails here is only a warning."""
+    from calojax.training import metrics  # noqa: PLC0415  (JAX)
+
+    try:
+        if metrics.read(run):
+            from calojax import report  # noqa: PLC0415  (matplotlib)
+
+            report.write_run(run)
+    except Exception as error:
+        warnings.warn(f"{run} is trained, but its losses are not drawn: {error}", stacklevel=3)
 
 
 def _cached(asked: Experiment, sources: list[Path]) -> Path:

@@ -1,7 +1,10 @@
-"""The report: one HTML page with everything the judge found. Values come from the judge, never computed again."""
+"""The reports: an HTML page with everything the judge found, and one with the losses of a run.
+
+Values come from the judge and from metrics.jsonl, never computed again.
+"""
 
 from calojax import lazy
 
-_HOME = {"write": "page"}
-__all__ = ["write"]
+_HOME = {"write": "page", "write_run": "losses"}
+__all__ = sorted(_HOME)
 __getattr__ = lazy.names(__name__, _HOME)

@@ -1,11 +1,7 @@
-"""The page: sections of figures and tables, one self-contained HTML file."""
+"""The page of what the judge found: sections of figures and tables."""
 
-import html
-import os
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +9,7 @@ import numpy as np
 from calojax.evaluation.schema import CURVES, Metrics, load_metrics
 from calojax.evaluation.verdicts import verdict
 from calojax.progress import Progress
-from calojax.report import against_energy, matrices, profiles, showers, spectra, tables
+from calojax.report import against_energy, frame, matrices, profiles, showers, spectra, tables
 from calojax.report.drawing import Picture, style
 
 _FAMILIES = ["e_layer", "ec_eta", "ec_phi", "width_eta", "width_phi", "ec_r", "width_r", "sparsity"]
@@ -49,23 +45,17 @@ def write(out: Path | str, metrics: Metrics | None = None, *, title: str = "", p
         for section in sections:
             pictures = []
             for drawing in section.drawings:
-                pictures.append(_figure(drawing.draw(metrics), drawing))
+                pictures.append(frame.figure(drawing.draw(metrics), fold=drawing.fold, half=drawing.half))
                 bar.advance(1)
-            figures = f'<div class="figures">{"".join(pictures)}</div>'
-            drawn.append(f"<section><h2>{section.heading}</h2>{section.words}{figures}</section>")
-    page = _template().substitute(
-        title=html.escape(title),
-        inputs=tables.inputs(metrics),
+            drawn.append(frame.section(section.heading, pictures, section.words))
+    body = frame.template("judged.html").substitute(
         warnings=tables.warnings(metrics),
         verdict="".join(map(tables.verdict_row, verdict(metrics))),
         sections="".join(drawn),
         table=tables.every_metric(metrics),
         provenance=tables.provenance(metrics),
     )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / ".index.html").write_text(page, encoding="utf-8")
-    os.replace(out / ".index.html", out / "index.html")
-    return out / "index.html"
+    return frame.save(out / "index.html", title=title, about=tables.inputs(metrics), body=body)
 
 
 def _source(metrics: Metrics, sample: str) -> str:
@@ -135,14 +125,3 @@ def _spread(profile: np.ndarray) -> list[int]:
 def _nearest(layers: np.ndarray, wanted: int) -> int | None:
     """Column of the layer nearest to the wanted one."""
     return int(np.argmin(np.abs(layers - wanted))) if len(layers) else None
-
-
-def _figure(drawn: Picture, drawing: Drawing) -> str:
-    kind = ' class="half"' if drawing.half else ""
-    caption = f"<figcaption>{drawn.caption}</figcaption>"
-    figure = f'<figure{kind}><img src="{drawn.image}" alt="{drawn.alt}">{caption}</figure>'
-    return f"<details><summary>{drawing.fold}</summary>{figure}</details>" if drawing.fold else figure
-
-
-def _template() -> Template:
-    return Template(resources.files("calojax.report").joinpath("page.html").read_text(encoding="utf-8"))

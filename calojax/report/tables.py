@@ -6,6 +6,7 @@ import json
 from calojax.evaluation.schema import Metric, Metrics
 from calojax.evaluation.verdicts import Line
 from calojax.report.drawing import number, rounded, with_error
+from calojax.report.frame import row
 
 _LEVELS = ("agrees", "small", "visible", "different")
 
@@ -22,7 +23,7 @@ def verdict_row(line: Line) -> str:
         _excess(line),
         f'<span class="{level}">{html.escape(line.words)}</span>',
     )
-    return _row(cells)
+    return row(cells)
 
 
 def _excess(line: Line) -> str:
@@ -43,7 +44,7 @@ def by_bin(metrics: Metrics, quantities: dict[str, str]) -> str:
     bins = range(len(edges) - 1)
     head = "".join(f"<th>{energy_range(edges[b], edges[b + 1])}</th>" for b in bins)
     body = "".join(
-        _row([html.escape(words), *(_two(metrics[name.format(b)]) for b in bins)]) for words, name in quantities.items()
+        row([html.escape(words), *(_two(metrics[name.format(b)]) for b in bins)]) for words, name in quantities.items()
     )
     return (
         f'<table class="bins"><thead><tr><th>generated<br><span class="ref">reference</span></th>{head}</tr></thead>'
@@ -78,8 +79,8 @@ def memorised(metrics: Metrics) -> str:
     )
 
 
-def inputs(metrics: Metrics) -> str:
-    """What was compared, as list items."""
+def inputs(metrics: Metrics) -> list[str]:
+    """What was compared, in a few words each."""
     given = metrics.inputs
     said = [
         f"{name}: {given[name]['source']}, {given[name]['showers']:,} showers"
@@ -89,7 +90,7 @@ def inputs(metrics: Metrics) -> str:
     floor = given["floor"]
     said.append(f"geometry {given['geometry']['name']}")
     said.append(f"floors: {floor['kind']}, {floor['n_generated']:,} against {floor['n_reference']:,}")
-    return "".join(f"<li>{html.escape(one)}</li>" for one in said)
+    return said
 
 
 def warnings(metrics: Metrics) -> str:
@@ -115,13 +116,9 @@ def _metric(name: str, one: Metric) -> str:
         f"{one.n_reference} / {one.n_generated}",
         html.escape(one.reason or ""),
     )
-    return _row(cells)
+    return row(cells)
 
 
 def provenance(metrics: Metrics) -> str:
     """Where the numbers come from, as indented JSON."""
     return html.escape(json.dumps(dict(metrics.inputs), indent=1))
-
-
-def _row(cells) -> str:
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

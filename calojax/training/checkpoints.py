@@ -37,6 +37,15 @@ def listed(run: Path) -> dict[int, float | None]:
     return dict(sorted(found.items()))
 
 
+def parameters(run: Path) -> int | None:
+    """How many numbers the model of a run's latest checkpoint has; None if there is no checkpoint that says so."""
+    latest = max(listed(run), default=None)
+    if latest is None:
+        return None
+    meta = json.loads((run / FOLDER / str(latest) / "meta" / "metadata").read_text(encoding="utf-8"))
+    return sum(math.prod(shape) for shape in meta["shapes"].values()) if "shapes" in meta else None
+
+
 class Checkpoints:
     """The checkpoints of one run folder, to read, or with `training` to write: the latest `keep` of them and the best.
 

@@ -8,15 +8,28 @@ import pytest
 
 import calojax
 from calojax import cache
+from calojax.report import drawing
 
 pytestmark = pytest.mark.timeout(1200)  # most of it compiles
 
 
 def test_training_leaves_a_whole_run_folder(run):
-    assert {path.name for path in run.iterdir()} >= {"config.toml", "manifest.json", "metrics.jsonl", "checkpoints"}
+    assert {path.name for path in run.iterdir()} == {
+        "config.toml",
+        "manifest.json",
+        "statistics.npz",
+        "provenance.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "report",
+    }
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == 20
     assert "validation/loss" in lines[-1]["values"]
+    assert [path.name for path in (run / "report").iterdir()] == ["index.html"]
+    page = (run / "report" / "index.html").read_text()
+    assert "system: pyramid" in page and "steps: 20 of 20" in page and "parameters: " in page
+    assert drawing.number(lines[-1]["values"]["validation/loss"], 5) in page
 
 
 def test_info_knows_every_stage(run, generated, command, capsys):

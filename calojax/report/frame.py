@@ -1,0 +1,54 @@
+"""The frame of every page: one self-contained HTML file with one look."""
+
+import html
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from calojax import writing
+from calojax.report.drawing import Picture
+
+
+def save(path: Path, *, title: str, about: Iterable[str], body: str) -> Path:
+    """Write a page, whole or not at all, and give its path.
+
+    title, about (what it is of, in a few words each): plain text; body: HTML. The folder is made if there is none.
+    Raises InputError if it cannot be written.
+    """
+    items = "".join(f"<li>{html.escape(one)}</li>" for one in about)
+    page = template("page.html").substitute(title=html.escape(title), about=items, body=body)
+    with writing.refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writing.text(path, page)
+    return path
+
+
+def section(heading: str, figures: Iterable[str] = (), words: str = "") -> str:
+    """A part of a page: words, then figures, all of it HTML."""
+    drawn = "".join(figures)
+    shown = f'<div class="figures">{drawn}</div>' if drawn else ""
+    return f"<section><h2>{heading}</h2>{words}{shown}</section>"
+
+
+def figure(drawn: Picture, *, fold: str = "", half: bool = False) -> str:
+    """A figure with its caption; fold: what it is folded away under ("": shown); half: takes half the page's width."""
+    kind = ' class="half"' if half else ""
+    caption = f"<figcaption>{drawn.caption}</figcaption>"
+    shown = f'<figure{kind}><img src="{drawn.image}" alt="{drawn.alt}">{caption}</figure>'
+    return folded(fold, shown) if fold else shown
+
+
+def folded(summary: str, content: str) -> str:
+    """Content (HTML) that opens when its summary is clicked."""
+    return f"<details><summary>{summary}</summary>{content}</details>"
+
+
+def row(cells: Iterable[str]) -> str:
+    """A row of a table."""
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def template(name: str) -> Template:
+    """Text of this room with places to fill."""
+    return Template(resources.files("calojax.report").joinpath(name).read_text(encoding="utf-8"))
