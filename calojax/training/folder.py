@@ -178,15 +178,16 @@ def refuse_other(run: Path, config: Any, manifest: Manifest) -> None:
 
 def refuse_foreign(run: Path, meta: dict[str, Any], config: Any, manifest: Manifest) -> None:
     """InputError if a checkpoint was not made by the run in whose folder it lies."""
-    of_run = configuration.to_table(config)
-    tables = ({key: value for key, value in table.items() if key != "generation"} for table in (meta["config"], of_run))
-    found = list(_differences(*tables))
+    where = f"{run}, checkpoint {meta['step']}"
+    saved_with = configuration.build(type(config), meta["config"], where=where)  # newer fields: their default
+    tables = [configuration.to_table(each) for each in (saved_with, config)]
+    found = list(_differences(*({key: table[key] for key in table if key != "generation"} for table in tables)))
     digests = {"geometry digest": manifest.geometry_digest, "digest of the shards": manifest.digest}
     saved = {"geometry digest": meta["geometry_digest"], "digest of the shards": meta["data_digest"]}
     found += [(name, saved[name][:12], now[:12]) for name, now in digests.items() if saved[name] != now]
     for key, before, now in found:
         raise InputError(
-            where=f"{run}, checkpoint {meta['step']}, {key}",
+            where=f"{where}, {key}",
             found=f"is {before}",
             rule=f"in the folder of its run it is {now}",
             remedy="restore the checkpoints of this run, or train again",

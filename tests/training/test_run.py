@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tiny_system as tiny
 
+from calojax import config as configuration
 from calojax import system, training
 from calojax.errors import InputError
 from calojax.training import Training, loop, metrics, package, step
@@ -361,6 +362,14 @@ def test_a_checkpoint_of_another_version_geometry_or_data_is_refused(whole, tmp_
     change_meta(tmp_path / "run", 40, **values)
     with pytest.raises(InputError, match=said):
         training.load(tmp_path / "run")
+
+
+def test_a_checkpoint_from_before_a_field_existed_has_its_default(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    table = configuration.to_table(CONFIG)
+    del table["noise"], table["training"]["keep"]
+    change_meta(tmp_path / "run", 40, config=table)
+    assert training.load(tmp_path / "run").step == 40
 
 
 def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
