@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from calojax import config as configuration
+from calojax import writing
 from calojax.errors import InputError
 from calojax.progress import Progress
 from calojax.shards.batches import Position
@@ -68,6 +69,8 @@ def _run(system, config, shards, out: Path, stop: Stop, resume: bool, progress: 
             folder.create(out, config, data.folder, data.manifest, steps=sum(map(_length, system.phases(config))))
         processes.meet("run folder is made")
     with ExitStack() as stack:
+        if processes.is_first():
+            stack.enter_context(writing.claimed(out))
         checkpoints = stack.enter_context(Checkpoints(out, config.training))
         begun = checkpoints.latest()
         written = 0 if begun is None else checkpoints.meta(begun)["lines"]  # all processes read together

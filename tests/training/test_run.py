@@ -16,7 +16,7 @@ import pytest
 import tiny_system as tiny
 
 from calojax import config as configuration
-from calojax import system, training
+from calojax import system, training, writing
 from calojax.errors import InputError
 from calojax.training import Training, loop, metrics, package, step
 
@@ -190,6 +190,12 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(shards, whole, tm
         training.load(tmp_path / "run")
     train(shards, tmp_path / "run", resume=True)
     assert_same(tmp_path / "run", whole)
+
+
+def test_two_processes_never_go_on_with_the_same_run(shards, whole):
+    refused = pytest.raises(InputError, match="run: is being written by another process")
+    with writing.claimed(whole), refused:
+        train(shards, whole, resume=True)
 
 
 def test_a_finished_run_resumes_to_itself(shards, whole):
