@@ -4,7 +4,6 @@ Items: params, ema, optimiser, state, meta (JSON: step, phase, loader position, 
 seconds trained, values not yet logged).
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from calojax import config as configuration
 from calojax import writing
 from calojax.errors import InputError
 from calojax.training.config import Training
@@ -33,7 +33,7 @@ def listed(run: Path) -> dict[int, float | None]:
     for folder in (run / FOLDER).glob("[0-9]*"):
         meta = folder / "meta" / "metadata"
         if folder.name.isdigit() and meta.is_file():
-            found[int(folder.name)] = json.loads(meta.read_text(encoding="utf-8")).get(_LOSS)
+            found[int(folder.name)] = configuration.read_json(meta).get(_LOSS)
     return dict(sorted(found.items()))
 
 

@@ -39,7 +39,7 @@ class MetricsFile:
 def read(run: Path) -> list[dict]:
     """All whole lines of a run's metrics.jsonl; a half line at its end, left by a kill, is skipped."""
     path = run / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) if path.is_file() else []
     return [_parse(path, number, line) for number, line in enumerate(lines, 1) if line.endswith("\n")]
 
 
@@ -51,9 +51,9 @@ def truncate(run: Path, lines: int) -> None:
 def _parse(path: Path, number: int, line: str) -> dict:
     try:
         found = json.loads(line)
-        if {"step", "phase", "time", "values"} <= set(found):
+        if {"step", "phase", "time", "values"} <= set(found) and all(map(_is_number, found["values"].values())):
             return found
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         pass
     raise InputError(
         where=f"{path}, line {number}",
@@ -61,6 +61,10 @@ def _parse(path: Path, number: int, line: str) -> dict:
         rule="training writes one a line",
         remedy="restore the line or remove it",
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
 
 
 def means(steps: list[dict[str, float]]) -> dict[str, float]:
