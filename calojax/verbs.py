@@ -253,7 +253,7 @@ def evaluate(
         from calojax import report  # noqa: PLC0415  (matplotlib)
 
         _save_metrics(metrics, out)
-        with writing.refusals(out):
+        with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
             report.write(out, metrics, progress=progress)
     return metrics
 

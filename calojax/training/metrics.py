@@ -15,15 +15,16 @@ class MetricsFile:
     """Appends lines to a run's metrics.jsonl, in the first of several processes; a line is out before the next step."""
 
     def __init__(self, run: Path):
-        path = run / METRICS
+        self._path = path = run / METRICS
         self.count = len(read(run))  # lines in the file
         self._stream = path.open("a", encoding="utf-8") if processes.is_first() else io.StringIO()
 
     def write(self, step: int, phase: str, seconds: float, values: dict[str, float]) -> None:
         """step: last step covered; seconds: of training so far, over all resumes; values: float by name."""
         line = {"step": step, "phase": phase, "time": round(seconds, 3), "values": values}
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()
+        with writing.refusals(self._path, "free some room, and go on with --resume from the last whole checkpoint"):
+            self._stream.write(json.dumps(line) + "\n")
+            self._stream.flush()
         self.count += 1
 
     def close(self) -> None:
