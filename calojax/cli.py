@@ -18,7 +18,7 @@ import calojax
 from calojax import config as configuration
 from calojax import stopping
 from calojax import system as systems
-from calojax.errors import InputError, NotFinite
+from calojax.errors import InputError, NotFinite, on_one_line
 
 _GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3 or a binning XML"
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        return _end(2, f"{error.filename or 'a file'}: cannot be used ({error.strerror or error})")
+        return _end(2, on_one_line(f"{error.filename or 'a file'}: cannot be used ({error.strerror or error})"))
     return 0
 
 
@@ -66,7 +66,7 @@ class _Parser(argparse.ArgumentParser):
         return super().format_help() + self.more()
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, on_one_line(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -186,10 +186,10 @@ def _add_generate(commands) -> None:
         "--conditions", type=_path, metavar="FILE", help="one shower for every incident energy in a file"
     )
     energy = p.add_mutually_exclusive_group()
-    energy.add_argument("--energy", type=float, metavar="E", help="incident energy of all showers, MeV")
+    energy.add_argument("--energy", type=_energy, metavar="E", help="incident energy of all showers, MeV")
     energy.add_argument("--energy-range", type=_range, metavar="LO:HI", help="log-uniform incident energies, MeV")
     p.add_argument("--out", type=_path, required=True, metavar="FILE.hdf5", help="a new file")
-    p.add_argument("--seed", type=int, default=0, metavar="S", help="of energies and showers; default 0")
+    p.add_argument("--seed", type=_whole, default=0, metavar="S", help="of energies and showers; default 0")
     p.add_argument(
         "--format", choices=("voxels", "points"), default="voxels", help="CaloChallenge voxels, or hits as x, y, z, E"
     )
@@ -265,11 +265,25 @@ def _path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text} names a home folder that is unknown") from None
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
+
+
 def _positive(text: str) -> int:
-    number = int(text)
+    number = _whole(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return number
+
+
+def _energy(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number, the energy in MeV") from None
 
 
 def _range(text: str) -> tuple[float, float]:
@@ -312,4 +326,4 @@ def _sentence(text: str) -> str:
 
 def _say_warning(message, category, filename, lineno, file=None, line=None) -> None:
     if issubclass(category, UserWarning):
-        print(f"calojax: warning: {message}", file=sys.stderr)
+        print(f"calojax: warning: {on_one_line(str(message))}", file=sys.stderr)

@@ -64,8 +64,24 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         raise _refused(str(path), "does not exist", "a TOML file is needed", "check the path") from None
     except IsADirectoryError:
         raise _refused(str(path), "is a folder", "a TOML file is needed", "check the path") from None
+    except OSError as error:
+        found = f"cannot be read ({error.strerror})"
+        raise _refused(str(path), found, "a TOML file is needed", "check the path and its permissions") from None
     except _NOT_TOML as error:
         raise _refused(str(path), f"is not TOML ({error})", "a configuration is TOML", "mend this place") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The table in a JSON file; InputError if it cannot be read or is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _refused(str(path), f"cannot be read ({error.strerror})", "it must be there", "copy it again") from None
+    except (ValueError, RecursionError) as error:
+        raise _refused(str(path), f"is not JSON ({error})", "it must be as it was written", "copy it again") from None
+    if not isinstance(found, dict):
+        raise _refused(str(path), f"holds {_shown(found)}", "a table is needed", "copy it again")
+    return found
 
 
 def to_table(config: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calojax import data as shipped
 from calojax import system as systems
-from calojax.errors import InputError
+from calojax import writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,13 +71,7 @@ def demo(
 
 def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), progress: bool = True) -> Demo:
     """Train, generate, judge and report in the new folder; InputError if it exists or the system has no sample."""
-    if folder.exists():
-        raise InputError(
-            where=str(folder),
-            found="exists already",
-            rule="no demonstration is overwritten",
-            remedy="remove it or give another --out",
-        )
+    writing.refuse_existing(folder)
     systems.load_config(system)  # an unknown system is refused with the nearest name
     experiment, sample = shipped.experiment(system), shipped.sample(system)
     import numpy as np  # noqa: PLC0415

@@ -9,7 +9,7 @@ class InputError(ValueError):
 
     def __init__(self, *, where: str, found: str, rule: str, remedy: str):
         self.where, self.found, self.rule, self.remedy = where, found, rule, remedy
-        super().__init__(f"{where}: {found}, but {rule}; {remedy}")
+        super().__init__(on_one_line(f"{where}: {found}, but {rule}; {remedy}"))
 
     def inside(self, place: str) -> "InputError":
         """The same error, its place named more fully: `place, where`."""
@@ -21,6 +21,11 @@ class InputError(ValueError):
 
 class NotFinite(ArithmeticError):
     """What was computed is NaN or infinite (exit code 1, one sentence); nothing of it was written."""
+
+
+def on_one_line(text: str) -> str:
+    """A text whose line breaks, and all else that cannot be printed, are escaped: names of files may hold them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def field(table: str, name: str, value: object, rule: str) -> InputError:

@@ -1,6 +1,5 @@
 """What `info` says: the content of a shower file, shards, a run or a judged folder."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ def _run(path: Path) -> dict[str, Any]:
     from calojax.training import checkpoints, metrics  # noqa: PLC0415
 
     manifest, lines = Manifest.read(path), metrics.read(path)
-    provenance = _json(path / "provenance.json")
+    provenance = _provenance(path / "provenance.json")
     found = checkpoints.listed(path)
     done, steps = (max(found, default=0), provenance.get("steps"))
     values: dict[str, float] = {}
@@ -95,8 +94,11 @@ def _run(path: Path) -> dict[str, Any]:
     }
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _provenance(path: Path) -> dict[str, Any]:
+    """A packaged model has none."""
+    from calojax import config as configuration  # noqa: PLC0415
+
+    return configuration.read_json(path) if path.is_file() else {}
 
 
 def _number(value: float) -> float:

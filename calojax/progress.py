@@ -4,7 +4,8 @@
         line.advance(written)                # so many more are done; or
         line.show(done, "loss 1.23")         # so many are done in all, with a note
 
-On a terminal the line is rewritten in place; elsewhere (a log) a new line is written every ten seconds and at the end.
+On a terminal the line is rewritten in place; elsewhere (a log) a new line is written every ten seconds and at the end,
+unless that comes with an error: what it says is all that is left to say.
 With enabled=False nothing is written at all.
 """
 
@@ -24,12 +25,15 @@ class Progress:
         self._began = time.monotonic()
         self._shown = self._began if not self._terminal else 0.0
         self._first: int | None = None
+        self._last: tuple[int, str] | None = None  # done and note of the line written last
         self._done, self._note, self._width, self._open = 0, "", 0, True
 
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, kind, *error) -> None:
+        if kind is not None and not self._terminal:
+            self._open = False
         self.close()
 
     def advance(self, more: int, note: str = "") -> None:
@@ -48,7 +52,8 @@ class Progress:
     def close(self) -> None:
         """Write the last state and end the line."""
         if self._open and self._first is not None:
-            self._write()
+            if self._terminal or self._last != (self._done, self._note):
+                self._write()
             if self._terminal and self._enabled:
                 print(file=self._stream)
         self._open = False
@@ -56,7 +61,7 @@ class Progress:
     def _write(self) -> None:
         if not self._enabled:
             return
-        self._shown = time.monotonic()
+        self._shown, self._last = time.monotonic(), (self._done, self._note)
         line = self._line()
         if self._terminal:
             print("\r" + line.ljust(self._width), end="", file=self._stream, flush=True)

@@ -113,7 +113,7 @@ def _path(name: str) -> str:
     if name not in TABLE:
         near = difflib.get_close_matches(name, TABLE, 1) or sorted(TABLE)[:1]
         raise InputError(
-            where=f"system {name}",
+            where=f"system {name[:100]}",
             found="is unknown",
             rule=f"the systems are {', '.join(sorted(TABLE))}",
             remedy=f"did you mean {near[0]}?",

@@ -258,7 +258,8 @@ def evaluate(
         from calojax import report  # noqa: PLC0415  (matplotlib)
 
         _save_metrics(metrics, out)
-        report.write(out, metrics, progress=progress)
+        with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
+            report.write(out, metrics, progress=progress)
     return metrics
 
 
@@ -273,12 +274,18 @@ def info(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
 
 
 def _refuse_full(out: Path) -> None:
-    """InputError unless the folder is new or empty, and there can be one."""
+    """InputError unless the folder is new or empty, and there can be one on a disk that has room."""
     if not out.is_dir() or any(out.iterdir()):
         writing.refuse_existing(out)
+    new = [folder for folder in (writing.partial(out), *out.parents) if not folder.exists()]
     with writing.refusals(out):
-        writing.partial(out).mkdir(parents=True, exist_ok=True)
-        writing.partial(out).rmdir()
+        for folder in reversed(new):
+            folder.mkdir()
+        try:
+            writing.need_room(new[0].parent if new else writing.partial(out), 0)
+        finally:
+            for folder in new:
+                folder.rmdir()
 
 
 def _save_metrics(metrics: "Metrics", out: Path) -> None:
@@ -286,19 +293,26 @@ def _save_metrics(metrics: "Metrics", out: Path) -> None:
     with writing.refusals(out):
         partial = writing.partial(out)
         shutil.rmtree(partial, ignore_errors=True)
-        metrics.save(partial)
-        os.replace(partial, out)
+        try:
+            metrics.save(partial)
+            os.replace(partial, out)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
 
 
 def _check_request(n: int | None, energy: float | None, energy_range: tuple[float, float] | None, seed: int) -> None:
     """InputError for numbers that no shower can be drawn from."""
-    if n is not None and n < 1:
-        raise InputError(where="n", found=f"is {n}", rule="at least one shower is needed", remedy="give --n 1 or more")
-    if n is None and (energy, energy_range) != (None, None):
+    if n is not None and not 1 <= n <= 2**32:
         raise InputError(
-            where="energy",
-            found="is given beside the energies themselves",
-            rule="it is for a number of showers, --n",
+            where="n", found=f"is {n}", rule="1 to 2^32 showers can be drawn at a time", remedy="give another --n"
+        )
+    if n is None and (energy, energy_range) != (None, None):
+        name = "energy" if energy_range is None else "energy range"
+        raise InputError(
+            where=name,
+            found="is given beside the energies themselves (--conditions)",
+            rule="it is for a number of showers (--n)",
             remedy="leave one of them out",
         )
     if energy is not None and not 0 < energy < math.inf:
@@ -346,8 +360,7 @@ def _new_folder(wanted: Path) -> Path:
 def _prepare(system: str, sources: list[Path], out: Path, config: Any) -> "Manifest":
     for path in sources:
         if not path.is_file():
-            found = "is a folder" if path.is_dir() else "does not exist"
-            raise InputError(where=str(path), found=found, rule="sources are files", remedy="check the path")
+            raise InputError(where=str(path), found=_instead(path), rule="sources are files", remedy="check the path")
     return systems.load(system).prepare(sources, out, config)
 
 
@@ -369,10 +382,17 @@ def _shards(asked: Experiment, sources: list[Path], config: str | Path, verify: 
             rule="there is nothing to train on",
             remedy='give --data PATH, or write data = "sample"',
         )
-    folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else _cached(asked, paths)
+    given = len(paths) == 1 and paths[0].is_dir()
+    folder = paths[0] if given else _cached(asked, paths)
     from calojax.shards import Shards  # noqa: PLC0415  (numpy)
 
-    found = Shards(folder, verify=verify or None)
+    try:
+        found = Shards(folder, verify=verify or None)
+    except InputError as error:
+        if given:
+            raise
+        remedy = f"remove {folder}, it is made again from {', '.join(map(str, sources)) or asked.source}"
+        raise InputError(where=error.where, found=error.found, rule=error.rule, remedy=remedy) from None
     if found.manifest.system != asked.system:
         raise InputError(
             where=str(folder),
@@ -400,9 +420,11 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
     """Shards in the cache, named by everything they depend on; made if they are not there."""
     for path in sources:
         if not path.is_file():
-            found = "is a folder among several sources" if path.is_dir() else "does not exist"
             raise InputError(
-                where=str(path), found=found, rule="data are one folder of shards, or files", remedy="check the path"
+                where=str(path),
+                found=_instead(path) + (" among several sources" if path.is_dir() else ""),
+                rule="data are one folder of shards, or files",
+                remedy="check the path",
             )
     from calojax.shards import manifest  # noqa: PLC0415
 
@@ -431,6 +453,11 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
             if not folder.is_dir():  # another process may have made it meanwhile
                 _prepare(asked.system, sources, folder, asked.config)
     return folder
+
+
+def _instead(path: Path) -> str:
+    """What is there in place of a file."""
+    return "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
 
 
 def _geometry_digest(data: Any) -> str:

@@ -35,7 +35,7 @@ def need_room(path: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def refusals(path: Path | str) -> Iterator[None]:
+def refusals(path: Path | str, remedy: str = "give another --out") -> Iterator[None]:
     """Within it, what the system refuses (no space, no permission, no folder) is an InputError that names `path`."""
     try:
         yield
@@ -45,7 +45,7 @@ def refusals(path: Path | str) -> Iterator[None]:
             where=str(path),
             found=f"cannot be written ({said})",
             rule="there must be room and permission for new files",
-            remedy="give another --out",
+            remedy=remedy,
         ) from None
 
 

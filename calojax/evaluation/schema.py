@@ -107,19 +107,29 @@ def load_metrics(path: Path | str) -> Metrics:
     path = Path(path)
     path = path / FILE if path.is_dir() else path
     try:
-        table = json.loads(path.read_text())
+        table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise _refuse(path, "there is no such file", "a judged folder holds metrics.json") from None
-    except json.JSONDecodeError as error:
+    except OSError as error:
+        raise _refuse(path, f"cannot be read ({error.strerror})", "a judged folder holds metrics.json") from None
+    except (ValueError, RecursionError) as error:
         raise _refuse(path, f"not JSON ({error})", "metrics.json is a JSON object") from None
     validate(table, str(path))
     metrics = {}
     for name, entry in table["metrics"].items():
         rest = {k: v for k, v in entry.items() if k not in _REQUIRED and k != "reason"}
         metrics[name] = Metric(**{k: entry[k] for k in _REQUIRED}, reason=entry.get("reason"), more=rest)
-    curves = path.with_name(CURVES)
-    arrays = dict(np.load(curves)) if curves.exists() else {}
-    return Metrics(table["inputs"], metrics, tuple(table.get("warnings", ())), arrays)
+    return Metrics(table["inputs"], metrics, tuple(table.get("warnings", ())), _load_curves(path.with_name(CURVES)))
+
+
+def _load_curves(path: Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        return {}
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except Exception as error:  # damage surfaces as any of a dozen kinds, of zip files and of arrays
+        raise _refuse(path, f"cannot be read ({error})", "it holds arrays") from None
 
 
 def validate(table: Any, where: str = FILE) -> None:
@@ -130,12 +140,23 @@ def validate(table: Any, where: str = FILE) -> None:
     for key in ("inputs", "metrics"):
         if not isinstance(table.get(key), dict):
             raise _refuse(where, f"{key!r} is missing", f"{SCHEMA} has 'inputs' and 'metrics'")
+    if not isinstance(table.get("warnings", []), list):
+        raise _refuse(where, "'warnings' is no list", "warnings are sentences")
     for name, entry in table["metrics"].items():
+        if not isinstance(entry, dict):
+            raise _refuse(f"{where}, {name}", f"is {entry!r}", "every metric is an object")
         missing = [key for key in _REQUIRED if key not in entry]
         if missing:
             raise _refuse(f"{where}, {name}", f"{missing[0]!r} is missing", f"every metric has {', '.join(_REQUIRED)}")
+        wrong = [key for key in _REQUIRED if not (entry[key] is None or _is_finite(entry[key]))]
+        if wrong:
+            raise _refuse(f"{where}, {name}", f"{wrong[0]!r} is {entry[wrong[0]]!r}", "numbers are finite, or null")
         if entry["value"] is None and not entry.get("reason"):
             raise _refuse(f"{where}, {name}", "the value is null without a reason", "what cannot be computed says why")
+
+
+def _is_finite(x: Any) -> bool:
+    return isinstance(x, (int, float)) and math.isfinite(x)
 
 
 def _refuse(where: Any, found: str, rule: str) -> InputError:

@@ -242,15 +242,15 @@ def _warn_outside(conditions: Mapping[str, np.ndarray], trained: Mapping[str, tu
     for name, (low, high) in trained.items():
         if name not in conditions:
             continue
-        values = _narrow(conditions[name])
+        values, unit = _narrow(conditions[name]), " MeV" if name.endswith("energy") else ""
         below, above = values < low - _MARGIN * abs(low), values > high + _MARGIN * abs(high)
         if not (below | above).any():
             continue
-        by = [f"down to {values.min():,.6g}, {low - values.min():,.6g} below it"] if below.any() else []
-        by += [f"up to {values.max():,.6g}, {values.max() - high:,.6g} above it"] if above.any() else []
+        by = [f"down to {values.min():,.6g}{unit}, {low - values.min():,.6g}{unit} below it"] if below.any() else []
+        by += [f"up to {values.max():,.6g}{unit}, {values.max() - high:,.6g}{unit} above it"] if above.any() else []
         warnings.warn(
             f"{name}: {(below | above).sum():,} of {len(values):,} showers lie outside the trained range "
-            f"{low:,.6g} to {high:,.6g} by more than {100 * _MARGIN:g} % ({'; '.join(by)}); what they look like was "
-            "never tested",
+            f"{low:,.6g} to {high:,.6g}{unit} by more than {100 * _MARGIN:g} % ({'; '.join(by)}); what they look "
+            "like was never tested",
             stacklevel=3,
         )

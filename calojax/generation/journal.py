@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 import h5py
 import numpy as np
 
+from calojax import config as configuration
 from calojax import writing
 from calojax.errors import InputError, NotFinite
 from calojax.generation.layouts import Layout, Piece
@@ -95,7 +96,7 @@ class Files:
                     rule="what is there is not thrown away",
                     remedy="go on with --resume, or remove that folder",
                 )
-            _refuse_other(self.path, json.loads(begun.read_text(encoding="utf-8")), self._request)
+            _refuse_other(self.path, configuration.read_json(begun), self._request)
         self._stack.enter_context(writing.claimed(self._folder))
         writing.text(begun, json.dumps(self._request, indent=1))
 

@@ -31,7 +31,7 @@ def read_binning(path: str | Path, particle: str | None = None, eta: float | Non
 def _parse(path: Path) -> list[ElementTree.Element]:
     try:
         root = ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError, UnicodeDecodeError) as error:
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:  # of bytes and encodings
         reason = getattr(error, "strerror", None) or error
         raise _refused(str(path), f"cannot be read ({reason})", "a binning XML is needed", "check the path") from None
     found = root.findall("Bin") if root.tag == "Bins" else []

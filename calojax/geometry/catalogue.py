@@ -44,8 +44,8 @@ def load(source: str | Path) -> Cylinder:
     text = str(source)
     if text in _MAKE:
         return _built_in(text)
-    path, _, particle = text.rpartition(":") if not Path(text).exists() and ":" in text else (text, "", "")
-    if path.lower().endswith(".xml") or Path(path).is_file():
+    path, _, particle = text.rpartition(":") if not _is_file(text) and ":" in text else (text, "", "")
+    if path.lower().endswith(".xml") or _is_file(path):
         return read_binning(path, particle or None)
     raise InputError(
         where=f"geometry {text}",
@@ -53,6 +53,13 @@ def load(source: str | Path) -> Cylinder:
         rule=f"the names are {', '.join(names())}",
         remedy="give one of them or the path of a binning XML",
     )
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than a name can be, or in a folder that may not be looked into
+        return False
 
 
 def names() -> tuple[str, ...]:

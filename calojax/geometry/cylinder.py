@@ -65,6 +65,8 @@ class Cylinder:
     def __post_init__(self):
         if not self.layers:
             raise self._refused("has no layers", "one is needed at least")
+        if sum(layer.n_cells for layer in self.layers) >= 2**31:
+            raise self._refused("has 2^31 cells or more", "cells are counted in 32 bits")
         if not 0 < self.threshold < np.inf:
             raise self._refused(f"has the threshold {self.threshold} MeV", "it must be above 0 and finite")
 
@@ -177,9 +179,17 @@ class Cylinder:
 
 
 def from_json(table: dict[str, Any]) -> Cylinder:
-    """The geometry that `Cylinder.to_json` described."""
-    layers = (Layer(**{**entry, "r_edges": tuple(entry["r_edges"])}) for entry in table["layers"])
-    return Cylinder(table["name"], tuple(layers), table["threshold"])
+    """The geometry that `Cylinder.to_json` described; InputError if it did not."""
+    try:
+        layers = (Layer(**{**entry, "r_edges": tuple(entry["r_edges"])}) for entry in table["layers"])
+        return Cylinder(table["name"], tuple(layers), table["threshold"])
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            where="geometry of the manifest",
+            found=f"is incomplete or wrong ({error})",
+            rule="it has a name, layers and a threshold",
+            remedy="run `calojax prepare` again",
+        ) from None
 
 
 def _middles(edges: tuple[float, ...]) -> np.ndarray:

@@ -4,8 +4,11 @@ Items: params, ema, optimiser, state, meta (JSON: step, phase, loader position, 
 seconds trained, values not yet logged).
 """
 
-import json
+import contextlib
+import errno
+import logging
 import math
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from calojax import config as configuration
 from calojax import writing
 from calojax.errors import InputError
 from calojax.training.config import Training
@@ -33,7 +37,7 @@ def listed(run: Path) -> dict[int, float | None]:
     for folder in (run / FOLDER).glob("[0-9]*"):
         meta = folder / "meta" / "metadata"
         if folder.name.isdigit() and meta.is_file():
-            found[int(folder.name)] = json.loads(meta.read_text(encoding="utf-8")).get(_LOSS)
+            found[int(folder.name)] = configuration.read_json(meta).get(_LOSS)
     return dict(sorted(found.items()))
 
 
@@ -58,6 +62,7 @@ class Checkpoints:
         folder = (run / FOLDER).absolute()
         if training is None and not folder.is_dir():
             raise _none(run)
+        logging.getLogger("absl").addFilter(_is_news)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=_LatestAndBest(training.keep) if training else None,
             best_fn=lambda metrics: metrics[_LOSS],  # only with one are metrics saved
@@ -77,12 +82,14 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait for the last save and let go."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        with self._refusals():
+            self._manager.wait_until_finished()
+            self._manager.close()
 
     def wait(self) -> None:
-        """Until the last save is whole."""
-        self._manager.wait_until_finished()
+        """Until the last save is whole; InputError if the disk was full."""
+        with self._refusals():
+            self._manager.wait_until_finished()
 
     def latest(self) -> int | None:
         """The newest whole checkpoint's step, None without any."""
@@ -117,17 +124,15 @@ class Checkpoints:
         writing.need_room(self.run, sum(leaf.nbytes for leaf in jax.tree.leaves(train)))
         whole = _copy(train)
         args = self._args
-        saved = self._manager.save(
-            step,
-            metrics={_LOSS: math.inf if loss is None else loss},
-            args=args.Composite(
-                params=args.StandardSave(_wrapped(whole.params)),
-                ema=args.StandardSave(_wrapped(whole.ema)),
-                optimiser=args.StandardSave(_wrapped((whole.optimiser, whole.phase_step))),
-                state=args.StandardSave(_wrapped(whole.state)),
-                meta=args.JsonSave({"version": VERSION, _LOSS: loss, "shapes": _shapes(train.params)} | meta),
-            ),
+        items = args.Composite(
+            params=args.StandardSave(_wrapped(whole.params)),
+            ema=args.StandardSave(_wrapped(whole.ema)),
+            optimiser=args.StandardSave(_wrapped((whole.optimiser, whole.phase_step))),
+            state=args.StandardSave(_wrapped(whole.state)),
+            meta=args.JsonSave({"version": VERSION, _LOSS: loss, "shapes": _shapes(train.params)} | meta),
         )
+        with self._refusals():
+            saved = self._manager.save(step, metrics={_LOSS: math.inf if loss is None else loss}, args=items)
         if not saved:
             raise RuntimeError(f"Orbax did not save step {step}")
 
@@ -162,6 +167,19 @@ class Checkpoints:
         self._refuse_other_shapes(step, params)
         found = self._read(step, **{name: self._target(params), "state": self._target(state)})
         return found[name]["tree"], found["state"]["tree"]
+
+    @contextlib.contextmanager
+    def _refusals(self):
+        """What Orbax cannot write is an InputError: it raises an OSError, or the text of TensorStore."""
+        with writing.refusals(self.run, "free some room, and go on with --resume from the last whole checkpoint"):
+            try:
+                yield
+            except ValueError as error:
+                text = " ".join(str(error).split())
+                if "Error writing local file" not in text:
+                    raise
+                full = os.strerror(errno.ENOSPC)
+                raise OSError(0, full if full in text else text[:300]) from None
 
     def _refuse_other_shapes(self, step: int, params: Tree) -> None:
         """InputError naming the first parameter that the checkpoint has in another shape than the model."""
@@ -201,6 +219,11 @@ class Checkpoints:
                 rule="a checkpoint must be whole and of this model",
                 remedy="resume from another checkpoint or train again",
             ) from error
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for what Orbax logs, with its traceback, beside raising it."""
+    return record.levelno < logging.ERROR or "orbax" not in record.pathname
 
 
 class _LatestAndBest(NamedTuple):

@@ -103,12 +103,15 @@ def create(run: Path, config: Any, shards_folder: Path, manifest: Manifest, step
         temporary = writing.partial(run)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        writing.need_room(temporary, 0)
-        (temporary / CONFIG).write_text(configuration.to_toml(config, system=manifest.system), encoding="utf-8")
-        manifest.write(temporary)
-        provenance = _provenance(config, shards_folder, manifest, steps)
-        (temporary / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
-        temporary.rename(run)
+        try:
+            writing.need_room(temporary, 0)
+            (temporary / CONFIG).write_text(configuration.to_toml(config, system=manifest.system), encoding="utf-8")
+            manifest.write(temporary)
+            provenance = _provenance(config, shards_folder, manifest, steps)
+            (temporary / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
+            temporary.rename(run)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove(run: Path) -> None:

@@ -64,6 +64,7 @@ def _run(system, config, shards, out: Path, stop: Stop, resume: bool, progress: 
     else:
         folder.refuse_existing(out)
         _refuse_few_rows(data, config.training)
+        system.constants(config, data.manifest)  # what it lacks is said before anything is written
         processes.meet("run folder is checked")
         if processes.is_first():
             folder.create(out, config, data.folder, data.manifest, steps=sum(map(_length, system.phases(config))))
@@ -359,7 +360,7 @@ def _refuse_few_rows(data: Shards, training: Training) -> None:
         raise InputError(
             where="[training] validation_rows",
             found=f"is {training.validation_rows}",
-            rule=f"{data.folder} has {data.rows:,} rows and some must be left to train on",
+            rule=f"the data have {data.rows:,} rows and some must be left to train on",
             remedy="use more data, or --set training.validation_rows=...",
         )
 

@@ -15,15 +15,16 @@ class MetricsFile:
     """Appends lines to a run's metrics.jsonl, in the first of several processes; a line is out before the next step."""
 
     def __init__(self, run: Path):
-        path = run / METRICS
+        self._path = path = run / METRICS
         self.count = len(read(run))  # lines in the file
         self._stream = path.open("a", encoding="utf-8") if processes.is_first() else io.StringIO()
 
     def write(self, step: int, phase: str, seconds: float, values: dict[str, float]) -> None:
         """step: last step covered; seconds: of training so far, over all resumes; values: float by name."""
         line = {"step": step, "phase": phase, "time": round(seconds, 3), "values": values}
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()
+        with writing.refusals(self._path, "free some room, and go on with --resume from the last whole checkpoint"):
+            self._stream.write(json.dumps(line) + "\n")
+            self._stream.flush()
         self.count += 1
 
     def close(self) -> None:
@@ -39,7 +40,7 @@ class MetricsFile:
 def read(run: Path) -> list[dict]:
     """All whole lines of a run's metrics.jsonl; a half line at its end, left by a kill, is skipped."""
     path = run / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) if path.is_file() else []
     return [_parse(path, number, line) for number, line in enumerate(lines, 1) if line.endswith("\n")]
 
 
@@ -51,9 +52,9 @@ def truncate(run: Path, lines: int) -> None:
 def _parse(path: Path, number: int, line: str) -> dict:
     try:
         found = json.loads(line)
-        if {"step", "phase", "time", "values"} <= set(found):
+        if {"step", "phase", "time", "values"} <= set(found) and all(map(_is_number, found["values"].values())):
             return found
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         pass
     raise InputError(
         where=f"{path}, line {number}",
@@ -61,6 +62,10 @@ def _parse(path: Path, number: int, line: str) -> dict:
         rule="training writes one a line",
         remedy="restore the line or remove it",
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
 
 
 def means(steps: list[dict[str, float]]) -> dict[str, float]:

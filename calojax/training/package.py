@@ -28,7 +28,7 @@ def write(loaded: Any, out: Path | str) -> None:
     model: Model = loaded.model
     arrays = {"params": model.params, "state": model.state}
     np.savez(out / PARAMS, **{_STEP: np.int64(loaded.step)}, **jax.device_get(_by_path(arrays)))
-    (out / CONFIG).write_text(configuration.to_toml(loaded.config, system=loaded.manifest.system))
+    (out / CONFIG).write_text(configuration.to_toml(loaded.config, system=loaded.manifest.system), encoding="utf-8")
     loaded.manifest.write(out)
 
 

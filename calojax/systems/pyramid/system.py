@@ -33,8 +33,8 @@ def init(key: Array, config: Config, manifest: shards.Manifest) -> Model:
 def constants(config: Config, manifest: shards.Manifest) -> fixed.Constants:
     """What the manifest says of geometry, tables and scales."""
     cylinder = geometry.from_json(manifest.geometry)
-    threshold = float(manifest.statistics["threshold"])
     try:
+        threshold = float(manifest.statistics["threshold"])
         return fixed.build(cylinder, threshold, manifest.tables, config.data.pseudo_counts)
     except KeyError as missing:
         raise InputError(
