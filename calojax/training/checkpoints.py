@@ -46,7 +46,7 @@ def parameters(run: Path) -> int | None:
     latest = max(listed(run), default=None)
     if latest is None:
         return None
-    meta = json.loads((run / FOLDER / str(latest) / "meta" / "metadata").read_text(encoding="utf-8"))
+    meta = configuration.read_json(run / FOLDER / str(latest) / "meta" / "metadata")
     return sum(math.prod(shape) for shape in meta["shapes"].values()) if "shapes" in meta else None
 
 
