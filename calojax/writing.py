@@ -56,6 +56,11 @@ def text(path: Path, content: str) -> None:
     os.replace(temporary, path)
 
 
+def storable(name: str) -> str:
+    """A file's name as UTF-8 can hold it: bytes of it that are no text are escaped."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 @contextlib.contextmanager
 def claimed(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Make a folder and be the only process that works in it, as long as the context lasts or the process lives.

@@ -9,6 +9,7 @@ import numpy as np
 
 from calojax import config as configuration
 from calojax.training.folder import versions
+from calojax.writing import storable
 
 
 def attributes(loaded: Any, seed: int) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def attributes(loaded: Any, seed: int) -> dict[str, Any]:
     generation = loaded.config.generation
     return {
         "generator": f"calojax {loaded.manifest.system}",
-        "run": loaded.name,
+        "run": storable(loaded.name),
         "step": loaded.step,
         "seed": seed,
         "config_digest": configuration.digest(loaded.config),
