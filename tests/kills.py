@@ -32,7 +32,6 @@ from calojax.training.checkpoints import Checkpoints
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "training"))
-systems.TABLE.setdefault("tiny", "tiny_system")
 COMMAND = f"""
 import sys
 sys.path[:0] = [{str(HERE.parent)!r}, {str(HERE / "training")!r}]
@@ -177,14 +176,11 @@ def disturb(job: Job, out: Path, like: Undisturbed, number: int, cache: Path, dr
 
 
 def undisturbed(job: Job, top: Path, cache: Path) -> Undisturbed:
-    """Made twice, so that the second time is that of a process that finds its functions compiled."""
-    for name in ("first", "second"):
-        out = top / name / OUT
-        out.parent.mkdir(parents=True)
-        process = start(job.arguments(out), cache)
-        seconds, changes = watch(process, out.parent, lambda *_: False)
-        whole(process)
-    assert not (found := list(job.differences(out, top / "first" / out.name, True))), found
+    out = top / "undisturbed" / OUT
+    out.parent.mkdir(parents=True)
+    process = start(job.arguments(out), cache)
+    seconds, changes = watch(process, out.parent, lambda *_: False)
+    whole(process)
     return Undisturbed(out, seconds, changes)
 
 
@@ -208,16 +204,16 @@ def play(
 
 
 def campaign(
-    job: Job, top: Path, rounds: int, draw: random.Random, *, gently: bool = False, fresh: int = 0
+    job: Job, top: Path, rounds: int, draw: random.Random, cache: Path, *, gently: bool = False, cold: int = 0
 ) -> tuple[list[Kill], list[str]]:
-    """Rounds of one job. gently: SIGTERM and SIGINT in place of SIGKILL; fresh: in every so many rounds nothing is
-    compiled before."""
-    like = undisturbed(job, top, top / "cache")
+    """Rounds of one job. cache: where compiled functions are; gently: SIGTERM and SIGINT in place of SIGKILL; cold: the
+    last of so many rounds finds nothing compiled."""
+    like = undisturbed(job, top, cache)
     hits, found = [], []
     for number in range(rounds):
         kinds = (signal.SIGTERM, signal.SIGINT) if gently else (signal.SIGKILL,)
         signals = tuple(draw.choice(kinds) for _ in range(draw.randint(1, MOST_KILLS)))
-        own = top / (f"cache-{number}" if fresh and number % fresh == fresh - 1 else "cache")
+        own = top / f"cache-{number}" if cold and number % cold == cold - 1 else cache
         more, wrong = play(job, top / f"round-{number}" / OUT, like, signals, own, draw)
         hits += more
         found += wrong
@@ -420,6 +416,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="jobs whose name begins with it")
     parser.add_argument("--out", type=Path, help="folder to work in, kept; default a temporary one")
     args = parser.parse_args()
+    systems.TABLE["tiny"] = "tiny_system"
     hits, found = [], []
     with tempfile.TemporaryDirectory() as temporary:
         top = args.out or Path(temporary)
@@ -427,7 +424,8 @@ def main() -> int:
         for job in jobs(top):
             if job.name.startswith(args.only):
                 place, draw = top / job.name.replace(" ", "-"), random.Random(f"{args.seed} {job.name}")
-                more, wrong = campaign(job, place, args.rounds, draw, gently=args.gently, fresh=4)
+                undisturbed(job, place / "compiling", top / "cache")
+                more, wrong = campaign(job, place, args.rounds, draw, top / "cache", gently=args.gently, cold=4)
                 hits, found = hits + more, found + wrong
                 print(f"{job.name}: {len(more)} signals, {len(wrong)} differences", flush=True)
     print(table(hits), *found, sep="\n")

@@ -1,0 +1,36 @@
+"""A few rounds of tests/kills.py: what is killed at any moment and gone on with comes to the same."""
+
+import os
+import random
+from pathlib import Path
+
+import kills
+import pytest
+import tiny_system
+
+from calojax import system
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def play(job, top, rounds, **how):
+    """Nothing may differ; whether and where a process was hit is left to chance."""
+    cache = Path(os.environ["XDG_CACHE_HOME"])
+    _, found = kills.campaign(job, top, rounds, random.Random(0), cache, **how)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("gently", [False, True], ids=["SIGKILL", "SIGTERM"])
+def test_training(tmp_path, monkeypatch, gently):
+    monkeypatch.setitem(system.TABLE, "tiny", "tiny_system")
+    (tmp_path / "tiny.toml").write_text(kills.TINY)
+    tiny_system.write_shards(tmp_path / "shards")
+    play(kills.train(tmp_path / "tiny.toml", tmp_path / "shards"), tmp_path / "made", 2, gently=gently)
+
+
+def test_preparing(place, tmp_path):
+    play(kills.prepare(place / "slice.hdf5", 2), tmp_path, 3)
+
+
+def test_generating(run, generated, tmp_path):  # generated: what it needs is compiled
+    play(kills.generate(run, 200), tmp_path, 2)
