@@ -25,23 +25,27 @@ import jax
 import numpy as np
 
 from calojax import data, training
+from calojax import system as systems
 from calojax.shards import Manifest, Shards
 from calojax.training import folder, metrics, step
 from calojax.training.checkpoints import Checkpoints
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "training"))
-
-import tiny_system  # noqa: E402  (found through this path)
-
 COMMAND = f"""
 import sys
 sys.path[:0] = [{str(HERE.parent)!r}, {str(HERE / "training")!r}]
-import tiny_system
-from calojax import cli
-tiny_system.install()
+from calojax import cli, system
+known = system.load_config
+def load_config(name):
+    if name != "tiny":
+        return known(name)
+    system.TABLE["tiny"] = "tiny_system"  # not earlier: the parser looks at all systems, and this one imports JAX
+    return system.load("tiny").Config
+system.load_config = load_config
 sys.exit(cli.main(sys.argv[1:]))
 """
+OUT = "made"
 CLOCK = ("steps_per_second", "rows_per_second", "wait_share")
 JUST_AFTER = 0.03  # seconds behind a change of names
 MOST_KILLS = 3  # in one round
@@ -172,14 +176,11 @@ def disturb(job: Job, out: Path, like: Undisturbed, number: int, cache: Path, dr
 
 
 def undisturbed(job: Job, top: Path, cache: Path) -> Undisturbed:
-    """Made twice, so that the second time is that of a process that finds its functions compiled."""
-    for name in ("first", "second"):
-        out = top / name / job.arguments.__name__
-        out.parent.mkdir(parents=True)
-        process = start(job.arguments(out), cache)
-        seconds, changes = watch(process, out.parent, lambda *_: False)
-        whole(process)
-    assert not (found := list(job.differences(out, top / "first" / out.name, True))), found
+    out = top / "undisturbed" / OUT
+    out.parent.mkdir(parents=True)
+    process = start(job.arguments(out), cache)
+    seconds, changes = watch(process, out.parent, lambda *_: False)
+    whole(process)
     return Undisturbed(out, seconds, changes)
 
 
@@ -203,17 +204,17 @@ def play(
 
 
 def campaign(
-    job: Job, top: Path, rounds: int, draw: random.Random, *, gently: bool = False, fresh: int = 0
+    job: Job, top: Path, rounds: int, draw: random.Random, cache: Path, *, gently: bool = False, cold: int = 0
 ) -> tuple[list[Kill], list[str]]:
-    """Rounds of one job. gently: SIGTERM and SIGINT in place of SIGKILL; fresh: in every so many rounds nothing is
-    compiled before."""
-    like = undisturbed(job, top, top / "cache")
+    """Rounds of one job. cache: where compiled functions are; gently: SIGTERM and SIGINT in place of SIGKILL; cold: the
+    last of so many rounds finds nothing compiled."""
+    like = undisturbed(job, top, cache)
     hits, found = [], []
     for number in range(rounds):
         kinds = (signal.SIGTERM, signal.SIGINT) if gently else (signal.SIGKILL,)
         signals = tuple(draw.choice(kinds) for _ in range(draw.randint(1, MOST_KILLS)))
-        own = top / (f"cache-{number}" if fresh and number % fresh == fresh - 1 else "cache")
-        more, wrong = play(job, top / f"round-{number}" / like.out.name, like, signals, own, draw)
+        own = top / f"cache-{number}" if cold and number % cold == cold - 1 else cache
+        more, wrong = play(job, top / f"round-{number}" / OUT, like, signals, own, draw)
         hits += more
         found += wrong
     return hits, found
@@ -385,7 +386,8 @@ def slice_of_the_sample(path: Path) -> Path:
 
 def jobs(top: Path) -> Iterator[Job]:
     """All of them; what they need is made in `top`."""
-    tiny_system.install()
+    import tiny_system  # noqa: PLC0415  (found through the path set above)
+
     for name, text in (("tiny", TINY), ("pyramid", PYRAMID)):
         (top / f"{name}.toml").write_text(text)
     tiny_system.write_shards(top / "tiny-shards")
@@ -414,6 +416,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="jobs whose name begins with it")
     parser.add_argument("--out", type=Path, help="folder to work in, kept; default a temporary one")
     args = parser.parse_args()
+    systems.TABLE["tiny"] = "tiny_system"
     hits, found = [], []
     with tempfile.TemporaryDirectory() as temporary:
         top = args.out or Path(temporary)
@@ -421,7 +424,8 @@ def main() -> int:
         for job in jobs(top):
             if job.name.startswith(args.only):
                 place, draw = top / job.name.replace(" ", "-"), random.Random(f"{args.seed} {job.name}")
-                more, wrong = campaign(job, place, args.rounds, draw, gently=args.gently, fresh=4)
+                undisturbed(job, place / "compiling", top / "cache")
+                more, wrong = campaign(job, place, args.rounds, draw, top / "cache", gently=args.gently, cold=4)
                 hits, found = hits + more, found + wrong
                 print(f"{job.name}: {len(more)} signals, {len(wrong)} differences", flush=True)
     print(table(hits), *found, sep="\n")

@@ -43,8 +43,8 @@ class Files:
     def __enter__(self) -> "Files":
         self._stack = ExitStack()
         self._whole = self._resume and _request_of(self.path) == json.dumps(self._request)
-        if processes.is_first() and not self._whole:
-            self._begin()
+        if processes.is_first():
+            self._remove_leftover() if self._whole else self._begin()
         processes.meet("request is checked")
         return self
 
@@ -98,11 +98,20 @@ class Files:
                 )
             _refuse_other(self.path, configuration.read_json(begun), self._request)
         self._stack.enter_context(writing.claimed(self._folder))
+        if not begun.is_file():
+            for left in self._folder.iterdir():  # pieces of any request, whose removal was cut short
+                left.unlink()
         writing.text(begun, json.dumps(self._request, indent=1))
 
     def _pieces(self) -> int:
         """How many are there."""
         return sum(1 for _ in self._folder.glob("[0-9]*.npz"))
+
+    def _remove_leftover(self) -> None:
+        """Take away the journal of a file that is whole, where its writer was killed before it could."""
+        begun = self._folder / _REQUEST
+        if not begun.is_file() or configuration.read_json(begun) == self._request:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _name(self, piece: int) -> Path:
         return self._folder / f"{piece:06d}.npz"

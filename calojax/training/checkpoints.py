@@ -22,6 +22,7 @@ import numpy as np
 from calojax import config as configuration
 from calojax import writing
 from calojax.errors import InputError
+from calojax.training import processes
 from calojax.training.config import Training
 from calojax.training.optimiser import path_names
 from calojax.training.step import TrainState
@@ -77,6 +78,8 @@ class Checkpoints:
         self.run = run
         self._args = ocp.args
         self._manager = ocp.CheckpointManager(folder, options=options, item_names=_ITEMS)
+        if training and processes.alone():  # several would have to delete together
+            self._tidy(training.keep)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -103,8 +106,7 @@ class Checkpoints:
         """The step meant by a number, "last", or "best": the lowest validation loss; InputError if there is none."""
         if name != "best":
             return self._known(None if name == "last" else int(name))
-        losses = {step: self.meta(step)[_LOSS] for step in self.steps()}
-        validated = {step: loss for step, loss in losses.items() if loss is not None}
+        validated = {step: loss for step, loss in listed(self.run).items() if loss is not None}
         if not validated:
             raise InputError(
                 where=f"{self.run}, best checkpoint",
@@ -185,6 +187,13 @@ class Checkpoints:
                 full = os.strerror(errno.ENOSPC)
                 raise OSError(0, full if full in text else text[:300]) from None
 
+    def _tidy(self, latest: int) -> None:
+        """Remove what is left of checkpoints whose removal was cut short: Orbax removes them file by file."""
+        losses, steps = listed(self.run), self.steps()
+        for step, kept in zip(steps, _kept([losses.get(step) for step in steps], latest), strict=True):
+            if not kept:
+                self._manager.delete(step)
+
     def _refuse_other_shapes(self, step: int, params: Tree) -> None:
         """InputError naming the first parameter that the checkpoint has in another shape than the model."""
         saved, needed = self.meta(step)["shapes"], _shapes(params)
@@ -249,10 +258,14 @@ class _LatestAndBest(NamedTuple):
     latest: int
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
-        losses = [(info.metrics or {}).get(_LOSS, math.inf) for info in checkpoints]
-        best = min(losses, default=math.inf)
-        first = len(checkpoints) - self.latest
-        return [i >= first or (loss == best and loss < math.inf) for i, loss in enumerate(losses)]
+        return _kept([(info.metrics or {}).get(_LOSS) for info in checkpoints], self.latest)
+
+
+def _kept(losses: list[float | None], latest: int) -> list[bool]:
+    """Which checkpoints are kept, from the losses of all in order (None: not validated)."""
+    known = [math.inf if loss is None else loss for loss in losses]
+    best, first = min(known, default=math.inf), len(known) - latest
+    return [i >= first or (loss == best and loss < math.inf) for i, loss in enumerate(known)]
 
 
 @jax.jit

@@ -1,5 +1,6 @@
 """A slice of the sample, and one small run on it that every test of the command line shares."""
 
+import sys
 from pathlib import Path
 
 import h5py
@@ -8,6 +9,7 @@ import pytest
 
 from calojax import cli, data
 
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "training")]
 CONFIG = """
 system = "pyramid"
 [model]

@@ -1,38 +1,36 @@
-"""A few rounds of the campaign of kills: whatever is killed goes on to what it would have made undisturbed."""
+"""A few rounds of tests/kills.py: what is killed at any moment and gone on with comes to the same."""
 
-import importlib.util
+import os
 import random
 from pathlib import Path
 
+import kills
 import pytest
+import tiny_system
+
+from calojax import system
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-@pytest.fixture(scope="module")
-def kills():
-    """The module tests/kills.py."""
-    spec = importlib.util.spec_from_file_location("kills", Path(__file__).parents[1] / "kills.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def play(job, top, rounds, **how):
+    """Nothing may differ; whether and where a process was hit is left to chance."""
+    cache = Path(os.environ["XDG_CACHE_HOME"])
+    _, found = kills.campaign(job, top, rounds, random.Random(0), cache, **how)
+    assert not found, "\n".join(found)
 
 
-@pytest.fixture(scope="module")
-def jobs(kills, tmp_path_factory):
-    """The jobs of the tiny system and of the sample, which start fast."""
-    top = tmp_path_factory.mktemp("kills")
-    (top / "tiny.toml").write_text(kills.TINY)
-    kills.tiny_system.install()
-    kills.tiny_system.write_shards(top / "tiny-shards")
-    return {
-        "train": kills.train(top / "tiny.toml", top / "tiny-shards"),
-        "prepare": kills.prepare(kills.data.sample("pyramid"), 64),
-    }
+@pytest.mark.parametrize("gently", [False, True], ids=["SIGKILL", "SIGTERM"])
+def test_training(tmp_path, monkeypatch, gently):
+    monkeypatch.setitem(system.TABLE, "tiny", "tiny_system")
+    (tmp_path / "tiny.toml").write_text(kills.TINY)
+    tiny_system.write_shards(tmp_path / "shards")
+    play(kills.train(tmp_path / "tiny.toml", tmp_path / "shards"), tmp_path / "made", 2, gently=gently)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(("job", "gently"), [("train", False), ("train", True), ("prepare", False)])
-def test_what_is_killed_goes_on_to_the_same(kills, jobs, tmp_path, job, gently):
-    hits, differences = kills.campaign(jobs[job], tmp_path, 2, random.Random(job), gently=gently)
-    assert differences == []
-    assert hits
+def test_preparing(place, tmp_path):
+    play(kills.prepare(place / "slice.hdf5", 2), tmp_path, 3)
+
+
+def test_generating(run, generated, tmp_path):  # generated: what it needs is compiled
+    play(kills.generate(run, 200), tmp_path, 2)

@@ -127,6 +127,23 @@ def test_resuming_what_was_not_begun_or_is_whole(tmp_path, whole):
     assert names(tmp_path) == ["out.hdf5"]
 
 
+def test_a_journal_that_outlived_its_file_is_removed(tmp_path, whole, interrupted):
+    """A kill between the renaming of the file and the end of the removal of its pieces."""
+    interrupted.write_bytes(whole)
+    assert run(sink(interrupted, resume=True)).read_bytes() == whole
+    assert names(tmp_path) == ["out.hdf5"]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_pieces_without_a_request_are_not_used(tmp_path, whole, interrupted, resume):
+    """The removal of a journal was cut short; its pieces may be of any request."""
+    left = writing.partial(interrupted)
+    (left / "request.json").unlink()
+    (left / "000001.npz").write_bytes((left / "000000.npz").read_bytes())
+    assert run(sink(interrupted, resume)).read_bytes() == whole
+    assert names(tmp_path) == ["out.hdf5"]
+
+
 def test_a_shower_that_is_not_finite_leaves_no_file(tmp_path):
     energy = ENERGY.copy()
     energy[240] = 7.0

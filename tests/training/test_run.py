@@ -309,6 +309,19 @@ def test_a_half_checkpoint_is_not_chosen(shards, whole, tmp_path):
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["20", "30", "40"]
 
 
+@pytest.mark.parametrize("gone", ["meta", "params", "metrics"])
+def test_a_checkpoint_that_is_half_removed_is_no_candidate_and_goes_when_the_run_goes_on(shards, whole, tmp_path, gone):
+    """Orbax removes old checkpoints file by file; a kill may come in between."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    shutil.copytree(run / "checkpoints" / "30", run / "checkpoints" / "10")
+    shutil.rmtree(run / "checkpoints" / "10" / gone)
+    assert [training.load(run, which).step for which in ("best", "last")] == [40, 40]
+    train(shards, run, resume=True)
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["20", "30", "40"]
+    assert_same(run, whole)
+
+
 def test_the_best_checkpoint_is_kept_beside_the_latest(shards, tmp_path, monkeypatch):
     """Validation losses 3, 1, 2, 4 at the steps 10 to 40, and a resume in between."""
     loss = loop._loss

@@ -1,7 +1,5 @@
 """The smallest system that uses everything the rooms offer: ragged data, two groups of parameters, noise, a state."""
 
-import sys
-import types
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -9,20 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from calojax import system
 from calojax.generation.config import Generation
 from calojax.shards import Field, Shards, Writer
 from calojax.system import Loss, Model, Phase, Sparse, Update
 from calojax.training.config import Training
 
 N_CELLS = 12
-
-
-def install():
-    """Put it into the table of systems, with its Config where the command line looks for it."""
-    sys.modules["tiny"] = types.ModuleType("tiny")
-    sys.modules["tiny.system"] = sys.modules["tiny.config"] = sys.modules[__name__]
-    system.TABLE["tiny"] = "tiny.system"
 
 
 @dataclass(frozen=True)
