@@ -63,7 +63,7 @@ def write(out: Path | str, metrics: Metrics | None = None, *, title: str = "", p
         provenance=tables.provenance(metrics),
     )
     out.mkdir(parents=True, exist_ok=True)
-    (out / ".index.html").write_text(page, encoding="utf-8")
+    (out / ".index.html").write_text(page, encoding="utf-8", errors="backslashreplace")  # names may be no UTF-8
     os.replace(out / ".index.html", out / "index.html")
     return out / "index.html"
 

@@ -9,6 +9,9 @@ import errno
 import logging
 import math
 import os
+import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,9 +53,10 @@ class Checkpoints:
     def __init__(self, run: Path, training: Training | None = None):
         import orbax.checkpoint as ocp  # noqa: PLC0415  (half a second, and only runs need it)
 
-        folder = (run / FOLDER).absolute()
-        if training is None and not folder.is_dir():
+        if training is None and not (run / FOLDER).is_dir():
             raise _none(run)
+        self._link = contextlib.ExitStack()
+        folder = self._link.enter_context(_plain(run)) / FOLDER
         logging.getLogger("absl").addFilter(_is_news)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=_LatestAndBest(training.keep) if training else None,
@@ -73,7 +77,7 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait for the last save and let go."""
-        with self._refusals():
+        with self._refusals(), self._link:
             self._manager.wait_until_finished()
             self._manager.close()
 
@@ -210,6 +214,19 @@ class Checkpoints:
                 rule="a checkpoint must be whole and of this model",
                 remedy="resume from another checkpoint or train again",
             ) from error
+
+
+@contextlib.contextmanager
+def _plain(run: Path) -> Iterator[Path]:
+    """A path to the folder that Orbax can use: it takes brackets for a pattern, then saves nothing, and needs UTF-8."""
+    path = run.absolute()
+    if re.fullmatch(r"[^*?\[\]\udc80-\udcff]*", str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="calojax-") as place:
+        link = Path(place, "run")
+        link.symlink_to(path, target_is_directory=True)
+        yield link
 
 
 def _is_news(record: logging.LogRecord) -> bool:
