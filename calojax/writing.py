@@ -49,16 +49,16 @@ def refusals(path: Path | str, remedy: str = "give another --out") -> Iterator[N
         ) from None
 
 
+def storable(name: str) -> str:
+    """The name of a file as text that any file can hold, the same in every locale: what is no UTF-8 is escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def text(path: Path, content: str) -> None:
     """A text file (UTF-8), whole or not at all, in place of what was there."""
     temporary = partial(path)
     temporary.write_text(content, encoding="utf-8")
     os.replace(temporary, path)
-
-
-def storable(name: str) -> str:
-    """A file's name as UTF-8 can hold it: bytes of it that are no text are escaped."""
-    return name.encode(errors="backslashreplace").decode()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from calojax import writing
 from calojax.errors import InputError
 
 ROWS = 1024
@@ -42,7 +43,7 @@ def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS) -> Ite
 
 def label(source: Source) -> str:
     """The name of the file, or that it is arrays."""
-    return Path(source).name if isinstance(source, (str, Path)) else "arrays"
+    return writing.storable(Path(source).name) if isinstance(source, (str, Path)) else "arrays"
 
 
 def origin(source: Source) -> dict[str, Any]:

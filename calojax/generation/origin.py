@@ -9,7 +9,6 @@ import numpy as np
 
 from calojax import config as configuration
 from calojax.training.folder import versions
-from calojax.writing import storable
 
 
 def attributes(loaded: Any, seed: int) -> dict[str, Any]:
@@ -17,7 +16,7 @@ def attributes(loaded: Any, seed: int) -> dict[str, Any]:
     generation = loaded.config.generation
     return {
         "generator": f"calojax {loaded.manifest.system}",
-        "run": storable(loaded.name),
+        "run": loaded.name,
         "step": loaded.step,
         "seed": seed,
         "config_digest": configuration.digest(loaded.config),

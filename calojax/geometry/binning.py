@@ -7,6 +7,7 @@ the nominal depth one after another, and the geometry a threshold of 1 keV (a sy
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from calojax import writing
 from calojax.errors import InputError
 from calojax.geometry.cylinder import Cylinder, Layer
 
@@ -23,7 +24,7 @@ def read_binning(path: str | Path, particle: str | None = None, eta: float | Non
     bins = _select(path, _parse(path), particle, eta)
     try:
         layers = _layers(bins)
-        return Cylinder(f"{path.stem}:{bins.get('name')}", layers, DEFAULT_THRESHOLD)
+        return Cylinder(f"{writing.storable(path.stem)}:{bins.get('name')}", layers, DEFAULT_THRESHOLD)
     except InputError as error:
         raise error.inside(str(path)) from None
 

@@ -20,7 +20,7 @@ def save(path: Path, *, title: str, about: Iterable[str], body: str) -> Path:
     page = template("page.html").substitute(title=html.escape(title), about=items, body=body)
     with writing.refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        writing.text(path, writing.storable(page))
+        writing.text(path, page.encode(errors="backslashreplace").decode())  # names of files may be no UTF-8
     return path
 
 

@@ -60,7 +60,14 @@ def load(run: Path | str, step: int | str | None = None, *, ema: bool | None = N
         which = getattr(wanted, "checkpoint", "last") if step is None else step
         average = bool(getattr(wanted, "ema", True)) if ema is None else ema
         params, state, found = _restore(run, which, *like, config=config, manifest=manifest, ema=average)
-    return Loaded(run.name, module, config, manifest, Model(params, state, module.constants(config, manifest)), found)
+    return Loaded(
+        writing.storable(run.name),
+        module,
+        config,
+        manifest,
+        Model(params, state, module.constants(config, manifest)),
+        found,
+    )
 
 
 def _restore(

@@ -33,7 +33,10 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
     tree = coarse.tree(cylinder)
     threshold = cylinder.threshold if data.threshold is None else data.threshold
     rows = [calochallenge.summary(path, cylinder).rows for path in sources]
-    read = [shards.Source(path.name, calochallenge.digest(path), n) for path, n in zip(sources, rows, strict=True)]
+    read = [
+        shards.Source(writing.storable(path.name), calochallenge.digest(path), n)
+        for path, n in zip(sources, rows, strict=True)
+    ]
     key = _resume_key(read, cylinder, data)
     with shards.Writer(out, fields=FIELDS, groups=GROUPS, rows_per_shard=data.rows_per_shard, resume_key=key) as writer:
         for energies, showers in _blocks(sources, cylinder, data, writer.rows):
