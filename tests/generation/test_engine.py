@@ -138,7 +138,7 @@ def test_energies_inside_or_less_than_a_percent_outside_do_not_warn(trained, rec
 
 @pytest.mark.parametrize(
     ("trained", "said"),
-    [((2.0625, 17.85), "down to 2, 0.0625 below it"), ((2.015, 17.75), "up to 18, 0.25 above it")],
+    [((2.0625, 17.85), "down to 2 MeV, 0.0625 MeV below it"), ((2.015, 17.75), "up to 18 MeV, 0.25 MeV above it")],
 )
 def test_energies_more_than_a_percent_outside_warn_of_this_side_alone(trained, said):
     with pytest.warns(UserWarning, match=rf"1 of 3 showers .* by more than 1 % \({said}\);"):
