@@ -89,3 +89,21 @@ def test_work_of_unknown_length_is_counted(monkeypatch, clock):
             line.advance(40)
 
     assert written(monkeypatch, io.StringIO(), use).startswith("read 40 rows")
+
+
+def test_the_last_line_of_a_log_is_written_once(monkeypatch, clock):
+    def use():
+        with Progress(4, "read", unit="rows") as line:
+            clock(20.0)
+            line.advance(4)
+
+    assert written(monkeypatch, io.StringIO(), use).count("read 4/4 rows") == 1
+
+
+def test_an_error_is_the_last_line_of_a_log(monkeypatch, clock):
+    def use():
+        with pytest.raises(ValueError, match="row 3"), Progress(4, "read", unit="rows") as line:
+            line.advance(3)
+            raise ValueError("row 3")
+
+    assert written(monkeypatch, io.StringIO(), use) == ""

@@ -469,3 +469,24 @@ def slow(*inputs):
     time.sleep(30)
 folder.initial = slow
 """
+
+
+@pytest.mark.parametrize("rows", [1, 10])
+def test_fewer_rows_than_a_batch_are_trained_on(shards, tmp_path, monkeypatch, rows):
+    monkeypatch.setitem(system.TABLE, "tiny", "tiny_system")
+    few = tiny.write_shards(tmp_path / "shards", rows=rows)
+    config = replace(CONFIG, training=replace(TRAINING, steps=3, batch=16, validation_rows=0))
+    done = train(few, tmp_path / "run", config)
+    assert done.step == 3
+    assert np.isfinite(done.values["loss"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are any bytes on POSIX only")
+def test_a_run_is_saved_and_loaded_under_any_name(shards, whole, tmp_path, monkeypatch):
+    """Orbax reads brackets as a pattern, and cannot open what is no UTF-8."""
+    monkeypatch.setitem(system.TABLE, "tiny", "tiny_system")
+    run = tmp_path / "a [1]* \udcff"
+    train(shards, run)
+    assert_same(run, whole)
+    train(shards, run, resume=True)
+    assert training.load(run).name == "a [1]* \\xff"
