@@ -401,11 +401,10 @@ def jobs(top: Path) -> Iterator[Job]:
     yield generate(top / "run", 1500, "points")
 
 
-def table(hits: list[Kill]) -> str:
-    """Markdown: how often a running process was hit, by job and place."""
+def rows(hits: list[Kill]) -> list[str]:
+    """Of a table in Markdown: how often a running process was hit, by job, signal, place and exit code."""
     counted = Counter((hit.job, hit.signal, hit.place, hit.code) for hit in hits)
-    rows = [f"| {job} | {name} | {place} | {code} | {n} |" for (job, name, place, code), n in sorted(counted.items())]
-    return "\n".join(["| job | signal | when | exit code | times |", "|---|---|---|---|---|", *rows])
+    return [f"| {job} | {name} | {place} | {code} | {n} |" for (job, name, place, code), n in sorted(counted.items())]
 
 
 def main() -> int:
@@ -417,7 +416,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="folder to work in, kept; default a temporary one")
     args = parser.parse_args()
     systems.TABLE["tiny"] = "tiny_system"
-    hits, found = [], []
+    total, wrong = 0, []
+    print("| job | signal | when | exit code | times |", "|---|---|---|---|---|", sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         top = args.out or Path(temporary)
         top.mkdir(parents=True, exist_ok=True)
@@ -425,11 +425,11 @@ def main() -> int:
             if job.name.startswith(args.only):
                 place, draw = top / job.name.replace(" ", "-"), random.Random(f"{args.seed} {job.name}")
                 undisturbed(job, place / "compiling", top / "cache")
-                more, wrong = campaign(job, place, args.rounds, draw, top / "cache", gently=args.gently, cold=4)
-                hits, found = hits + more, found + wrong
-                print(f"{job.name}: {len(more)} signals, {len(wrong)} differences", flush=True)
-    print(table(hits), *found, sep="\n")
-    return bool(found)
+                hits, found = campaign(job, place, args.rounds, draw, top / "cache", gently=args.gently, cold=4)
+                total, wrong = total + len(hits), wrong + found
+                print(*rows(hits), sep="\n", flush=True)
+    print("", f"{total} processes were hit, {len(wrong)} differences", *wrong, sep="\n")
+    return bool(wrong)
 
 
 if __name__ == "__main__":
