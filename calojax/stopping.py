@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from calojax.errors import InputError
+
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 _DEAF = 20.0  # seconds after the first signal in which others are ignored
 _PATIENCE = 5.0  # seconds the main thread gets to notice a signal before the process leaves without it
@@ -81,14 +83,15 @@ class Stop:
         assert self._save is not None
         try:
             self._save()
-        finally:
-            leave()
+        except BaseException as error:  # what is left is the last whole checkpoint
+            leave(2 if isinstance(error, InputError) else 1, str(error))
+        leave()
 
 
-def leave() -> None:
-    """End the process at once, as an interrupted one."""
-    print("calojax: interrupted", file=sys.stderr, flush=True)
-    os._exit(130)
+def leave(code: int = 130, sentence: str = "interrupted") -> None:
+    """End the process at once, by default as an interrupted one."""
+    print(f"calojax: {sentence}", file=sys.stderr, flush=True)
+    os._exit(code)
 
 
 @contextmanager

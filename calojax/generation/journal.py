@@ -121,7 +121,7 @@ class Files:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, BadZipFile):
+        except (OSError, ValueError, EOFError, BadZipFile):
             path.unlink(missing_ok=True)
             raise InputError(
                 where=str(path),

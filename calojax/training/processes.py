@@ -10,6 +10,7 @@ def join() -> None:
 
     InputError where none of them has.
     """
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     try:
         jax.distributed.initialize()
     except (ValueError, RuntimeError) as error:

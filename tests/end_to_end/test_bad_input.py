@@ -370,7 +370,10 @@ RUNS = {
     "damaged": (lambda run: halve(run / CHECKPOINT / "ema"), ("checkpoint 20: cannot be restored",) * 2 + ("",)),
     "no ema": (lambda run: shutil.rmtree(run / CHECKPOINT / "ema"), ("checkpoint 20: cannot be restored",) * 2 + ("",)),
     "no meta": (lambda run: shutil.rmtree(run / CHECKPOINT / "meta"), ("checkpoint 20: cannot be",) * 2 + ("",)),
-    "half a meta": (lambda run: halve(run / CHECKPOINT / "meta"), ("checkpoint 20: cannot be",) * 2 + ("is not JSON",)),
+    "half a meta": (
+        lambda run: halve(run / CHECKPOINT / "meta"),
+        ("checkpoint 20: cannot be", "is not JSON", "is not JSON"),
+    ),
     "no config": (lambda run: (run / "config.toml").unlink(), ("has no config.toml",) * 2 + ("is missing",)),
     "half a config": (lambda run: cut(run / "config.toml", 100), (r"config\.toml: is not TOML",) * 3),
     "another config": (
