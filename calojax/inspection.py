@@ -73,6 +73,7 @@ def _run(path: Path) -> dict[str, Any]:
     provenance = _provenance(path / "provenance.json")
     found = checkpoints.listed(path)
     done, steps = (max(found, default=0), provenance.get("steps"))
+    finished = done == steps and not checkpoints.latest_meta(path).get("unvalidated")
     values: dict[str, float] = {}
     for line in lines:
         values |= line["values"]
@@ -80,7 +81,7 @@ def _run(path: Path) -> dict[str, Any]:
         "kind": "run",
         "path": str(path),
         "system": manifest.system,
-        "state": "finished" if done == steps else "goes on with --resume from the latest checkpoint",
+        "state": "finished" if finished else "goes on with --resume from the latest checkpoint",
         "steps": {"saved": done, "of": steps},
         "checkpoints": {
             str(step): "not validated" if loss is None else f"validation loss {loss:.6g}"

@@ -62,11 +62,12 @@ class Stop:
 
     @contextmanager
     def idle(self, save: Callable[[], None]) -> Iterator[None]:
-        """Within it nothing that `save` looks at may change."""
+        """Within it nothing that `save` looks at may change; KeyboardInterrupt if a signal came before."""
         with self._lock:
-            self._save = save
             if self.asked():
-                self._save_and_leave()
+                save()
+                raise KeyboardInterrupt
+            self._save = save
         try:
             yield
         finally:

@@ -6,6 +6,7 @@ seconds trained, values not yet logged).
 
 import contextlib
 import errno
+import json
 import logging
 import math
 import os
@@ -45,12 +46,15 @@ def listed(run: Path) -> dict[int, float | None]:
     return dict(sorted(found.items()))
 
 
+def latest_meta(run: Path) -> dict[str, Any]:
+    """The JSON part of a run's latest whole checkpoint, empty if there is none."""
+    latest = max(listed(run), default=None)
+    return {} if latest is None else configuration.read_json(run / FOLDER / str(latest) / "meta" / "metadata")
+
+
 def parameters(run: Path) -> int | None:
     """How many numbers the model of a run's latest checkpoint has; None if there is no checkpoint that says so."""
-    latest = max(listed(run), default=None)
-    if latest is None:
-        return None
-    meta = configuration.read_json(run / FOLDER / str(latest) / "meta" / "metadata")
+    meta = latest_meta(run)
     return sum(math.prod(shape) for shape in meta["shapes"].values()) if "shapes" in meta else None
 
 
@@ -120,12 +124,16 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def save(self, train: TrainState, meta: dict[str, Any], *, loss: float | None = None) -> None:
-        """Start saving under the step of `meta`, unless it is saved; the arrays may be donated right after.
+        """Start saving under the step of `meta`; the arrays may be donated right after.
 
-        loss: of validation at this step, by which the best is known. Raises InputError if the disk has no room.
+        loss: of validation at this step, by which the best is known; where the step is saved already, that is all that
+        is added. Raises InputError if the disk has no room.
         """
         step = meta["step"]
+        meta = {"version": VERSION, _LOSS: loss, "shapes": _shapes(train.params)} | meta
         if step in self._manager.all_steps():
+            if loss is not None:
+                self._validated(step, meta)
             return
         writing.need_room(self.run, sum(leaf.nbytes for leaf in jax.tree.leaves(train)))
         whole = _copy(train)
@@ -135,7 +143,7 @@ class Checkpoints:
             ema=args.StandardSave(_wrapped(whole.ema)),
             optimiser=args.StandardSave(_wrapped((whole.optimiser, whole.phase_step))),
             state=args.StandardSave(_wrapped(whole.state)),
-            meta=args.JsonSave({"version": VERSION, _LOSS: loss, "shapes": _shapes(train.params)} | meta),
+            meta=args.JsonSave(meta),
         )
         with self._refusals():
             saved = self._manager.save(step, metrics={_LOSS: math.inf if loss is None else loss}, args=items)
@@ -193,6 +201,17 @@ class Checkpoints:
         for step, kept in zip(steps, _kept([losses.get(step) for step in steps], latest), strict=True):
             if not kept:
                 self._manager.delete(step)
+
+    def _validated(self, step: int, meta: dict[str, Any]) -> None:
+        """Add the validation loss to a checkpoint that was saved while its validation was broken off."""
+        self.wait()
+        if processes.is_first() and listed(self.run)[step] is None:
+            folder = self.run / FOLDER / str(step)
+            with self._refusals():
+                writing.text(folder / "metrics" / "metrics", json.dumps({_LOSS: meta[_LOSS]}))
+                writing.text(folder / "meta" / "metadata", json.dumps(meta))
+        processes.meet("validation loss is added")
+        self._manager.reload()
 
     def _refuse_other_shapes(self, step: int, params: Tree) -> None:
         """InputError naming the first parameter that the checkpoint has in another shape than the model."""

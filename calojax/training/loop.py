@@ -163,11 +163,13 @@ class _Trainer:
             self._descend(phase, end)
 
     def _fit(self, phase: Fit) -> None:
-        """A phase without gradient; it counts as one step."""
+        """A phase without gradient; it counts as one step. What it leaves alone keeps its average."""
+        old = self.train_state
         with self._idle():
-            params = self.place.model(phase.fit(self.shards, self.train_state.params, self.config))
+            params = self.place.model(phase.fit(self.shards, old.params, self.config))
+        ema = jax.tree.map(_average, params, old.params, old.ema)
         self.done += 1
-        self.train_state = self._begin(params, params, self.train_state.state)
+        self.train_state = self._begin(params, ema, old.state)
 
     def _descend(self, phase: Phase, end: int) -> None:
         training: Training = self.config.training
@@ -176,6 +178,8 @@ class _Trainer:
         evaluate = self._ahead(step.make_evaluation(phase, self.config, self.place, fixed))
         if self.unvalidated:
             self._validate(phase, evaluate)
+            if _due(self.done, training.checkpoint_every):
+                self._save()
         while self.done < end:
             self.train_state, values = advance(self.train_state, self.model, next(self.loader))
             self.done += 1
@@ -363,6 +367,11 @@ def _refuse_few_rows(data: Shards, training: Training) -> None:
             rule=f"the data have {data.rows:,} rows and some must be left to train on",
             remedy="use more data, or --set training.validation_rows=...",
         )
+
+
+def _average(new: jax.Array, old: jax.Array, average: jax.Array) -> jax.Array:
+    """The moving average of a parameter after a fit: afresh where the fit set it."""
+    return average if np.array_equal(jax.device_get(new), jax.device_get(old)) else new
 
 
 def _due(at: int, every: int) -> bool:

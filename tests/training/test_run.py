@@ -18,7 +18,7 @@ import tiny_system as tiny
 from calojax import config as configuration
 from calojax import system, training, writing
 from calojax.errors import InputError
-from calojax.training import Training, loop, metrics, package, step
+from calojax.training import Training, checkpoints, loop, metrics, package, step
 
 TRAINING = Training(
     steps=40,
@@ -267,6 +267,27 @@ def test_resuming_in_the_second_phase_changes_nothing(shards, tmp_path, monkeypa
     assert {"cells.loss", "total.loss", "validation/cells.loss"} <= named
 
 
+def set_bias(shards, params, config):
+    return params | {"total": params["total"] | {"bias": np.array([0.5, -0.5], np.float32)}}
+
+
+@pytest.mark.parametrize("at", [20, 32])
+def test_a_fit_between_two_phases_is_a_step_and_leaves_other_averages_alone(shards, tmp_path, monkeypatch, at):
+    config = replace(CONFIG, split=True, training=replace(TRAINING, checkpoint_every=0))
+    before, after = tiny.phases(config)
+    monkeypatch.setattr(tiny, "phases", lambda config: (before, system.Fit("bias", set_bias), after))
+    train(shards, tmp_path / "whole", config)
+    with monkeypatch.context() as patch:
+        stop_at(patch, at, lambda: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(KeyboardInterrupt):
+            train(shards, tmp_path / "run", config)
+    raw, average = (training.load(tmp_path / "run", ema=ema).model.params for ema in (False, True))
+    assert (raw["cells"]["w"] != average["cells"]["w"]).any()
+    train(shards, tmp_path / "run", config, resume=True)
+    assert_same(tmp_path / "run", tmp_path / "whole")
+    assert training.load(tmp_path / "run").step == 41
+
+
 def test_the_loop_leaves_no_thread(shards, tmp_path):
     before = {t.name for t in threading.enumerate()}
     train(shards, tmp_path / "run")
@@ -297,6 +318,8 @@ def test_a_signal_during_validation_repeats_it(shards, whole, tmp_path, monkeypa
     for run in ("run", "copy"):
         train(shards, tmp_path / run, resume=True)
         assert_same(tmp_path / run, whole)
+        assert checkpoints.listed(tmp_path / run) == checkpoints.listed(whole)
+        assert training.load(tmp_path / run, "best").step == training.load(whole, "best").step
 
 
 def test_a_half_checkpoint_is_not_chosen(shards, whole, tmp_path):
