@@ -127,7 +127,8 @@ class Checkpoints:
         step = meta["step"]
         if step in self._manager.all_steps():
             return
-        writing.need_room(self.run, sum(leaf.nbytes for leaf in jax.tree.leaves(train)))
+        with processes.together():
+            writing.need_room(self.run, sum(leaf.nbytes for leaf in jax.tree.leaves(train)))
         whole = _copy(train)
         args = self._args
         items = args.Composite(
