@@ -29,8 +29,6 @@ def join() -> None:
             rule="Slurm, MPI, Kubernetes or a TPU pod has to start them",
             remedy="start with srun or mpirun, or leave it out",
         ) from None
-    with together():  # on CPUs the first meeting, and no later one, fails if one is 30 s late
-        pass
 
 
 def is_first() -> bool:
