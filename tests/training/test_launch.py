@@ -21,7 +21,7 @@ system = "pyramid"
 [model]
 hidden = 4
 cell_hidden = 4
-couplings = 2
+couplings = 1
 bins = 2
 pooled = 2
 components = 2
