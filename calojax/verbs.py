@@ -131,7 +131,8 @@ def train(
     sources = _paths(given) if given else []
     if [str(path) for path in sources] == [SAMPLE]:
         asked = _training_part(asked)
-    shards = _shards(asked, sources, config, verify)
+    with processes.together():
+        shards = _shards(asked, sources, config, verify)
     trained = training.run(systems.load(asked.system), asked.config, shards, out, resume=resume, progress=progress)
     if processes.is_first():
         _report_losses(out)
@@ -144,12 +145,13 @@ def load(run: "str | Path | Loaded", settings: Iterable[str] = ()) -> "Loaded":
     settings: overrides of the `[generation]` table as `generation.key=value`.
     """
     from calojax import training  # noqa: PLC0415  (JAX)
-    from calojax.training import folder  # noqa: PLC0415
+    from calojax.training import folder, processes  # noqa: PLC0415
 
     if isinstance(run, training.Loaded):
         return run
     cache.keep_compiled()
-    _, module, config = folder.describe(run)
+    with processes.together():
+        _, module, config = folder.describe(run)
     table = configuration.to_table(config)
     for setting in settings:
         if not setting.startswith("generation."):
@@ -196,14 +198,15 @@ def generate(
     from calojax import generation, geometry  # noqa: PLC0415
     from calojax.training import processes  # noqa: PLC0415
 
-    if out is not None and not resume:
-        writing.refuse_existing(Path(out))
+    if out is not None and not resume and processes.alone():
+        writing.refuse_existing(Path(out))  # of several processes the first one looks, when all are there
     if sum(given is not None for given in (energies, n, conditions)) != 1:
         raise TypeError("generate needs exactly one of energies, n and conditions")
     _check_request(n, energy, energy_range, seed)
     loaded = load(run, settings)
     if conditions is not None:
-        given = loaded.system.conditions(Path(conditions))
+        with processes.together():
+            given = loaded.system.conditions(Path(conditions))
     else:
         if n is not None:
             energies = _draw_energies(n, energy, energy_range or loaded.manifest.ranges["incident_energy"], seed)

@@ -41,11 +41,12 @@ class Files:
         self._whole = False
 
     def __enter__(self) -> "Files":
-        self._stack = ExitStack()
         self._whole = self._resume and _request_of(self.path) == json.dumps(self._request)
-        if processes.is_first():
-            self._remove_leftover() if self._whole else self._begin()
-        processes.meet("request is checked")
+        with ExitStack() as stack:
+            with processes.together():
+                if processes.is_first():
+                    self._remove_leftover() if self._whole else self._begin(stack)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, kind, *error) -> None:
@@ -74,17 +75,15 @@ class Files:
             os.replace(temporary, self._name(piece))
 
     def finish(self, pieces: int) -> Path:
-        processes.meet("pieces are written")
-        if processes.is_first() and not self._whole:
-            with writing.refusals(self.path):
+        with processes.together(), writing.refusals(self.path):
+            if processes.is_first() and not self._whole:
                 whole = self._folder / "whole"
                 whole.unlink(missing_ok=True)
                 self._layout.write(whole, map(self._read, range(pieces)))
                 os.replace(whole, self.path)
-        processes.meet("file is whole")
         return self.path
 
-    def _begin(self) -> None:
+    def _begin(self, stack: ExitStack) -> None:
         """Claim the journal and see to it that it is of this request."""
         writing.refuse_existing(self.path)
         begun = self._folder / _REQUEST
@@ -97,7 +96,7 @@ class Files:
                     remedy="go on with --resume, or remove that folder",
                 )
             _refuse_other(self.path, configuration.read_json(begun), self._request)
-        self._stack.enter_context(writing.claimed(self._folder))
+        stack.enter_context(writing.claimed(self._folder))
         if not begun.is_file():
             for left in self._folder.iterdir():  # pieces of any request, whose removal was cut short
                 left.unlink()

@@ -135,7 +135,8 @@ class Checkpoints:
             if loss is not None:
                 self._validated(step, meta)
             return
-        writing.need_room(self.run, sum(leaf.nbytes for leaf in jax.tree.leaves(train)))
+        with processes.together():
+            writing.need_room(self.run, sum(leaf.nbytes for leaf in jax.tree.leaves(train)))
         whole = _copy(train)
         args = self._args
         items = args.Composite(
