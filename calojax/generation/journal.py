@@ -80,12 +80,15 @@ class Files:
                 whole = self._folder / "whole"
                 whole.unlink(missing_ok=True)
                 self._layout.write(whole, map(self._read, range(pieces)))
+                writing.refuse_existing(self.path)
                 os.replace(whole, self.path)
         return self.path
 
     def _begin(self, stack: ExitStack) -> None:
         """Claim the journal and see to it that it is of this request."""
         writing.refuse_existing(self.path)
+        stack.enter_context(writing.claimed(self._folder))
+        writing.refuse_existing(self.path)  # made by another process just before
         begun = self._folder / _REQUEST
         if begun.is_file() and self._pieces():
             if not self._resume:
@@ -96,7 +99,6 @@ class Files:
                     remedy="go on with --resume, or remove that folder",
                 )
             _refuse_other(self.path, configuration.read_json(begun), self._request)
-        stack.enter_context(writing.claimed(self._folder))
         if not begun.is_file():
             for left in self._folder.iterdir():  # pieces of any request, whose removal was cut short
                 left.unlink()

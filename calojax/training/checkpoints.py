@@ -206,12 +206,11 @@ class Checkpoints:
     def _validated(self, step: int, meta: dict[str, Any]) -> None:
         """Add the validation loss to a checkpoint that was saved while its validation was broken off."""
         self.wait()
-        if processes.is_first() and listed(self.run)[step] is None:
-            folder = self.run / FOLDER / str(step)
-            with self._refusals():
+        with processes.together(), self._refusals():
+            if processes.is_first() and listed(self.run)[step] is None:
+                folder = self.run / FOLDER / str(step)
                 writing.text(folder / "metrics" / "metrics", json.dumps({_LOSS: meta[_LOSS]}))
                 writing.text(folder / "meta" / "metadata", json.dumps(meta))
-        processes.meet("validation loss is added")
         self._manager.reload()
 
     def _refuse_other_shapes(self, step: int, params: Tree) -> None:

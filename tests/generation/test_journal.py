@@ -179,6 +179,8 @@ def test_a_full_disk_keeps_what_there_is(tmp_path, whole, monkeypatch):
 def test_two_processes_never_write_the_same_file(tmp_path):
     refused = pytest.raises(InputError, match="is being written by another process")
     with writing.claimed(writing.partial(tmp_path / "out.hdf5")), refused:
+        (tmp_path / ".out.hdf5.partial" / "request.json").write_text("{}")
+        (tmp_path / ".out.hdf5.partial" / "000000.npz").touch()
         run(sink(tmp_path / "out.hdf5"))
 
 
