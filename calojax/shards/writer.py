@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +153,12 @@ class Writer:
                 selections=(selections or {}) | self._tallies(),
                 statistics=json.loads(json.dumps(statistics or {})),
                 tables_file=self._save_tables(tables or {}),
-                tables=tables or {},
             )
             manifest.write(self._folder)
-            (self._folder / PROGRESS).unlink(missing_ok=True)
             self._folder.rename(self.out)
             self._finished = True
-        return manifest
+            (self.out / PROGRESS).unlink(missing_ok=True)  # a kill before this leaves whole shards, none before the last
+        return replace(manifest, tables=tables or {})
 
     def _close(self) -> None:
         """Write the last shard, which may be shorter than the others."""
