@@ -105,8 +105,11 @@ def train(
     data: a folder of shards, or outside files (prepared first, into the cache), or "sample"; default: as the TOML says.
     out: a new folder for the run, default `runs/NAME`, then `runs/NAME-2`, after the TOML file; resume: go on from the
     latest checkpoint in `out`; verify: compare every byte of the shards with its checksum, otherwise done once only;
-    settings: overrides as `key=value`. At the end the losses are drawn into out/report/index.html. Ctrl-C saves a
-    checkpoint and raises KeyboardInterrupt.
+    settings: overrides as `key=value`. At the end the losses are drawn into out/report/index.html.
+
+    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint and raise KeyboardInterrupt. One that comes while a step is compiled or
+    the run is validated saves and ends the process at once (os._exit(130), no code of the caller runs any more): in a
+    notebook the kernel dies. From another thread than the main one, signals are not heard.
     """
     asked = experiment(config, settings)
     if out is None and resume:
