@@ -115,7 +115,9 @@ def _add_info(commands) -> None:
 
 def _info(args) -> str:
     found = calojax.info(args.path, verify=args.verify)
-    return json.dumps(found, indent=1) if args.json else "\n".join(_flat(found))
+    if args.json:
+        return json.dumps(found, indent=1)
+    return "\n".join(f"{key}: {value}" for key, value in configuration.flat(found))
 
 
 def _add_prepare(commands) -> None:
@@ -310,14 +312,6 @@ def _fields(name: str) -> str:
         lines += [f"  {entry.key}" + (f" = {entry.default}" if entry.default else f"  ({entry.type})")]
         lines += [f"      {entry.meaning}"]
     return "\n".join(lines) + "\n"
-
-
-def _flat(table: dict[str, Any], prefix: str = ""):
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}: {value}"
 
 
 def _sentence(text: str) -> str:

@@ -5,7 +5,6 @@ written.
 """
 
 import dataclasses
-import hashlib
 import itertools
 import json
 import math
@@ -16,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calojax import cache, writing
+from calojax import cache, digests, writing
 from calojax import config as configuration
 from calojax import data as shipped
 from calojax import system as systems
@@ -107,9 +106,10 @@ def train(
     latest checkpoint in `out`; verify: compare every byte of the shards with its checksum, otherwise done once only;
     settings: overrides as `key=value`. At the end the losses are drawn into out/report/index.html.
 
-    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint and raise KeyboardInterrupt. One that comes while a step is compiled or
-    the run is validated saves and ends the process at once (os._exit(130), no code of the caller runs any more): in a
-    notebook the kernel dies. From another thread than the main one, signals are not heard.
+    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint and raise KeyboardInterrupt. Python cannot raise it while a step is
+    compiled, the first parameters are made or a phase is fitted: a signal that comes then saves, and ends the process
+    with os._exit(130). Nothing of the caller runs any more, and a notebook loses its kernel. Outside the main thread no
+    signal is heard.
     """
     asked = experiment(config, settings)
     if out is None and resume:
@@ -431,16 +431,15 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
             )
     from calojax.shards import manifest  # noqa: PLC0415
 
-    code = Path(systems.load(asked.system).__file__ or "").parent
     content = {
         "system": asked.system,
         "format": manifest.VERSION,
-        "code": [_digest(path) for path in sorted(code.rglob("*.py"))],
-        "sources": [_digest(path) for path in sources],
+        "code": digests.of_code(),
+        "sources": [digests.of_file(path) for path in sources],
         "data": configuration.to_table(asked.config.data),
         "geometry": _geometry_digest(asked.config.data),
     }
-    name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+    name = digests.of_table(content)[:20]
     folder = cache.folder() / "shards" / name
     if not folder.is_dir():
         try:
@@ -467,13 +466,8 @@ def _geometry_digest(data: Any) -> str:
     """Of the file that the data name as their geometry; "" for one by name."""
     text = str(getattr(data, "geometry", ""))
     files = (Path(name) for name in (text, text.rpartition(":")[0]))
-    return next((_digest(path) for path in files if path.is_file()), "")
+    return next((digests.of_file(path) for path in files if path.is_file()), "")
 
 
 def _paths(sources: Sequence[str | Path] | str | Path) -> list[Path]:
     return [Path(sources)] if isinstance(sources, (str, Path)) else [Path(path) for path in sources]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

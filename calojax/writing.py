@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from calojax.errors import InputError
+from calojax.errors import InputError, first_line
 
 _SPARE = 8 << 20  # bytes left free on a disk: for what a library writes beside the data
 
@@ -40,10 +40,9 @@ def refusals(path: Path | str, remedy: str = "give another --out") -> Iterator[N
     try:
         yield
     except OSError as error:
-        said = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             where=str(path),
-            found=f"cannot be written ({said})",
+            found=f"cannot be written ({error.strerror or first_line(error)})",
             rule="there must be room and permission for new files",
             remedy=remedy,
         ) from None

@@ -29,7 +29,7 @@ ORDER = (
     {"geometry"},
     {"system", "progress", "cache", "data", "writing", "stopping"},
     {"config"},
-    {"errors", "lazy"},
+    {"errors", "lazy", "digests"},
 )
 LEVEL = {room: level for level, row in enumerate(ORDER) for room in row}
 HEAVY = ("jax", "numpy", "scipy", "h5py", "matplotlib", "flax", "optax", "orbax")

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from calojax import data, training, verbs
+from calojax import data, digests, training, verbs
 from calojax.errors import InputError
 from calojax.shards import Manifest
 from calojax.training import folder
@@ -179,6 +179,16 @@ def test_files_are_prepared_again_when_their_geometry_changes(toml, slice_of_sam
     monkeypatch.setattr(verbs, "_prepare", lambda system, sources, out, config: named.append(out))
     for content in ("one", "two", "one"):
         binning.write_text(content)
+        verbs._cached(asked, [slice_of_sample])
+    assert named[0] == named[2] != named[1]
+
+
+def test_files_are_prepared_again_when_any_code_changes(toml, slice_of_sample, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked, named = verbs.experiment(toml()), []
+    monkeypatch.setattr(verbs, "_prepare", lambda system, sources, out, config: named.append(out))
+    for code in ("one", "two", "one"):
+        monkeypatch.setattr(digests, "of_code", lambda code=code: code)
         verbs._cached(asked, [slice_of_sample])
     assert named[0] == named[2] != named[1]
 

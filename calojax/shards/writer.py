@@ -157,7 +157,7 @@ class Writer:
             manifest.write(self._folder)
             self._folder.rename(self.out)
             self._finished = True
-            (self.out / PROGRESS).unlink(missing_ok=True)  # a kill before this leaves whole shards, none before the last
+            (self.out / PROGRESS).unlink(missing_ok=True)  # last: without it nothing can be gone on with
         return replace(manifest, tables=tables or {})
 
     def _close(self) -> None:
