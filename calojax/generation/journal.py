@@ -42,7 +42,7 @@ class Files:
 
     def __enter__(self) -> "Files":
         self._stack = ExitStack()
-        self._whole = self._resume and _request_of(self.path) == json.dumps(self._request)
+        self._whole = self._resume and _request_of(self.path) == self._request
         if processes.is_first():
             self._remove_leftover() if self._whole else self._begin()
         processes.meet("request is checked")
@@ -86,6 +86,8 @@ class Files:
 
     def _begin(self) -> None:
         """Claim the journal and see to it that it is of this request."""
+        if self._resume and (made_for := _request_of(self.path)):
+            _refuse_other(self.path, made_for, self._request)
         writing.refuse_existing(self.path)
         begun = self._folder / _REQUEST
         if begun.is_file() and self._pieces():
@@ -131,21 +133,24 @@ class Files:
             ) from None
 
 
-def _request_of(path: Path) -> str | None:
-    """The request that a file was made for."""
+def _request_of(path: Path) -> dict[str, Any] | None:
+    """The request that a file was made for; None of one that is not there or not ours."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return file.attrs.get("request")
-    except OSError:
+            found = json.loads(file.attrs["request"])
+    except (OSError, KeyError, TypeError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def _refuse_other(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    for key in {**before, **now}:
-        if before.get(key) != now.get(key):
-            raise InputError(
-                where=f"{path}, {key}",
-                found=f"was {before.get(key)} when the file was begun and is {now.get(key)} now",
-                rule="a file is of one request",
-                remedy="ask for the same again, or give another --out",
-            )
+    """InputError naming all that differs between two requests, if anything does."""
+    pairs = {key: (before.get(key), now.get(key)) for key in {**before, **now}}
+    others = [f"{key} {old} (now {new})" for key, (old, new) in pairs.items() if old != new]
+    if others:
+        raise InputError(
+            where=str(path),
+            found=f"was begun with {', '.join(others)}",
+            rule="a file is of one request",
+            remedy="ask for the same again, or give another --out",
+        )
