@@ -196,7 +196,11 @@ def _add_generate(commands) -> None:
         "--format", choices=("voxels", "points"), default="voxels", help="CaloChallenge voxels, or hits as x, y, z, E"
     )
     p.add_argument("--chunk", type=_positive, metavar="N", help="showers computed and saved at a time; default 8192")
-    p.add_argument("--resume", action="store_true", help="go on where the same request was interrupted")
+    p.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where an equal request (and code, and kind of device) was interrupted",
+    )
     _add_distributed(p)
     _add_set(p, "generation.tile=128")
     p.set_defaults(run=_generate)
