@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.errno is None and error.filename is None:  # not the system's, but a library's: a defect
+            raise
         return _end(2, on_one_line(f"{error.filename or 'a file'}: cannot be used ({error.strerror or error})"))
     return 0
 
