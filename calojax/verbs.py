@@ -4,6 +4,7 @@ Paths may be strings. Energies are in MeV. Whatever cannot be used is an `InputE
 written.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -299,7 +300,7 @@ def _save_metrics(metrics: "Metrics", out: Path) -> None:
         try:
             metrics.save(partial)
             os.replace(partial, out)
-        except OSError:
+        except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
@@ -388,6 +389,15 @@ def _shards(asked: Experiment, sources: list[Path], config: str | Path, verify: 
     given = len(paths) == 1 and paths[0].is_dir()
     folder = paths[0] if given else _cached(asked, paths)
     from calojax.shards import Shards  # noqa: PLC0415  (numpy)
+    from calojax.training.package import CONFIG  # noqa: PLC0415  (JAX)
+
+    if given and (folder / CONFIG).is_file():
+        raise InputError(
+            where=str(folder),
+            found="is a run",
+            rule="a training reads shards",
+            remedy="give the folder made by `calojax prepare`; to go on with the run, --out RUN --resume",
+        )
 
     try:
         found = Shards(folder, verify=verify or None)
@@ -454,6 +464,9 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
         with writing.claimed(folder.with_name(f".{name}.claim"), wait=True):
             if not folder.is_dir():  # another process may have made it meanwhile
                 _prepare(asked.system, sources, folder, asked.config)
+        for left in folder.parent.glob(".*.claim"):  # by processes that were killed: claimed and let go, it is removed
+            with contextlib.suppress(InputError), writing.claimed(left):
+                pass
     return folder
 
 

@@ -27,8 +27,8 @@ ORDER = (
     {"training"},
     {"nn", "shards", "files"},
     {"geometry"},
-    {"system", "progress", "cache", "data", "writing", "stopping"},
-    {"config"},
+    {"system", "progress", "cache", "data", "writing"},
+    {"config", "stopping"},
     {"errors", "lazy", "digests"},
 )
 LEVEL = {room: level for level, row in enumerate(ORDER) for room in row}

@@ -153,10 +153,13 @@ def test_a_run_is_named_after_its_file_and_the_next_one_gets_a_number(toml, slic
         (["absent"], "absent: does not exist"),
         (["folder", "other.hdf5"], "folder among several sources"),
         (["folder"], "has no manifest.json"),
+        (["a run"], "a run: is a run, but a training reads shards"),
     ],
 )
 def test_data_that_cannot_be_used_are_named(toml, trained, tmp_path, paths, said):
     (tmp_path / "folder").mkdir()
+    (tmp_path / "a run").mkdir()
+    (tmp_path / "a run" / "config.toml").touch()
     with pytest.raises(InputError, match=said):
         verbs.train(toml(), paths)
     assert trained == []
@@ -208,9 +211,12 @@ def test_two_processes_prepare_the_same_files_once(toml, slice_of_sample, tmp_pa
     first = threading.Thread(target=verbs._cached, args=(asked, [slice_of_sample]))
     first.start()
     assert begun.wait(10)
+    stale = tmp_path / "calojax" / "shards" / ".killed.claim"
+    stale.mkdir()
     folder = verbs._cached(asked, [slice_of_sample])
     first.join()
     assert len(made) == 1
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     assert Manifest.read(folder).rows == made[0].rows
 
 

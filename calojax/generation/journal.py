@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from calojax import config as configuration
-from calojax import writing
+from calojax import stopping, writing
 from calojax.errors import InputError, NotFinite
 from calojax.generation.layouts import Layout, Piece
 from calojax.generation.sinks import Block
@@ -100,6 +100,7 @@ class Files:
                 )
             _refuse_other(self.path, configuration.read_json(begun), self._request)
         self._stack.enter_context(writing.claimed(self._folder))
+        self._stack.enter_context(stopping.before_leaving(self._remove_if_empty))
         if not begun.is_file():
             for left in self._folder.iterdir():  # pieces of any request, whose removal was cut short
                 left.unlink()
@@ -108,6 +109,11 @@ class Files:
     def _pieces(self) -> int:
         """How many are there."""
         return sum(1 for _ in self._folder.glob("[0-9]*.npz"))
+
+    def _remove_if_empty(self) -> None:
+        """Take away a journal that has no piece."""
+        if not self._pieces():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _remove_leftover(self) -> None:
         """Take away the journal of a file that is whole, where its writer was killed before it could."""

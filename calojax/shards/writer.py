@@ -84,9 +84,7 @@ class Writer:
         writing.refuse_existing(self.out)
         with contextlib.ExitStack() as claim, writing.refusals(self.out):
             claim.enter_context(writing.claimed(self._folder))
-            if self.out.exists():  # another process has just finished it
-                self._folder.rmdir()
-                writing.refuse_existing(self.out)
+            writing.refuse_existing(self.out)  # another process may just have finished it
             self._whole = _left_behind(self._folder, self._identity())
             self._claim = claim.pop_all()
         return self

@@ -90,6 +90,33 @@ def test_an_interruption_before_the_first_piece_leaves_nothing(tmp_path, monkeyp
     assert names(tmp_path) == []
 
 
+LEFT = """
+import sys
+sys.path[:0] = [{here!r}, {training!r}]
+import test_journal
+from calojax import stopping
+append = test_journal.generation.Files.append
+def left(self, piece, block):
+    if piece == {after}:
+        stopping.leave()
+    append(self, piece, block)
+test_journal.generation.Files.append = left
+test_journal.run(test_journal.sink(test_journal.Path({out!r})))
+"""
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_process_that_leaves_keeps_pieces_and_nothing_else(tmp_path, after):
+    """Without the end of any context, as from a main thread that compiles."""
+    out, training = tmp_path / "new" / "out.hdf5", str(Path(tiny.__file__).parent)
+    text = LEFT.format(here=str(Path(__file__).parent), training=training, out=str(out), after=after)
+    assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 130
+    if after:
+        assert names(writing.partial(out)) == ["000000.npz", "000001.npz", "request.json"]
+    else:
+        assert names(tmp_path) == []
+
+
 @pytest.fixture
 def interrupted(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
