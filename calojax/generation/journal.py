@@ -143,7 +143,7 @@ def _request_of(path: Path) -> dict[str, Any] | None:
     """The request that a file was made for; None of one that is not there or not ours."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            found = json.loads(file.attrs["request"])
+            found = json.loads(str(file.attrs["request"]))
     except (OSError, KeyError, TypeError, ValueError):
         return None
     return found if isinstance(found, dict) else None

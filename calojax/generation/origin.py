@@ -37,7 +37,7 @@ def request(loaded: Any, conditions: Mapping[str, np.ndarray], seed: int, **more
         "parameters": _digest(arrays),
         "code": digests.of_code()[:_DIGITS],
         "device": _device(),
-        "matmul precision": jax.config.jax_default_matmul_precision or "default",
+        "matmul precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
     }
     found |= {f"conditions {name}": _digest([array]) for name, array in conditions.items()}
     return attributes(loaded, seed) | found | more
