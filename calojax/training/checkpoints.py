@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from calojax import config as configuration
-from calojax import writing
+from calojax import stopping, writing
 from calojax.errors import InputError
 from calojax.training import processes
 from calojax.training.config import Training
@@ -260,8 +260,9 @@ def _plain(run: Path) -> Iterator[Path]:
     if re.fullmatch(r"[^*?\[\]\udc80-\udcff]*", str(path)):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="calojax-") as place:
-        link = Path(place, "run")
+    place = tempfile.TemporaryDirectory(prefix="calojax-")
+    with place, stopping.before_leaving(place.cleanup):
+        link = Path(place.name, "run")
         link.symlink_to(path, target_is_directory=True)
         yield link
 
