@@ -67,7 +67,15 @@ def test_a_process_that_cannot_be_interrupted_leaves():
     assert signalled(STUCK, signal.SIGTERM) == (130, "", "calojax: interrupted\n")
 
 
-def test_the_first_of_several_signals_interrupts():
+@pytest.fixture
+def interruptible():
+    """SIGINT as in the foreground: a job in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_of_several_signals_interrupts(interruptible):
     with stopping.interrupting():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)

@@ -433,7 +433,7 @@ def test_going_on_with_something_else(tmp_path, refused, run):
 def test_folders_of_another_kind(tmp_path, refused, run):
     config, shards = run.parent / "tiny.toml", run.parent / "shards"
     assert "has no config.toml" in refused("generate", shards, "--n", 3, "--out", tmp_path / "g.hdf5")
-    assert "is missing" in refused("train", config, "--data", run, "--out", tmp_path / "run")
+    assert "is a run, but a training reads shards" in refused("train", config, "--data", run, "--out", tmp_path / "run")
     assert "among several sources" in refused("train", config, "--data", shards, shards, "--out", tmp_path / "run")
     assert "is a folder" in refused("prepare", "pyramid", shards, "--out", tmp_path / "shards")
     assert "is a folder" in refused("evaluate", run, SAMPLE, "--geometry", "ds2", "--out", tmp_path / "report")
