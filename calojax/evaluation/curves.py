@@ -15,12 +15,11 @@ import numpy as np
 from calojax.evaluation import fixed_energy, histograms, occupancy
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.energy_response import MeanAndWidth
-from calojax.evaluation.inspection import Inspection
 from calojax.evaluation.jackknife import jackknife
 from calojax.evaluation.memorisation import nearest_energy
 from calojax.evaluation.occupancy import Distances
 from calojax.evaluation.patterns import Patterns
-from calojax.evaluation.sources import ROWS, Source, blocks
+from calojax.evaluation.sparse import Sparse
 
 _EXAMPLES = (0.15, 0.45, 0.7, 0.95)  # of the reference's range in ln E
 
@@ -72,19 +71,18 @@ def matrices(found: Distances, samples: Mapping[str, Patterns], reference: Diges
     return made
 
 
-def examples(sources: Mapping[str, Source], found: Mapping[str, Inspection], geometry: Any) -> dict[str, np.ndarray]:
+def examples(reference: Sparse, generated: Sparse) -> dict[str, np.ndarray]:
     """Some showers of the reference, and the generated ones of the nearest energy: energies (n,), showers (n, V)."""
-    energies = found["reference"].incident_energy
+    energies = reference.incident_energy
     low, high = np.log(energies.min()), np.log(energies.max())
     wanted = np.exp(low + (high - low) * np.array(_EXAMPLES))
     rows = {"reference": nearest_energy(energies, wanted)}
-    rows["generated"] = nearest_energy(found["generated"].incident_energy, energies[rows["reference"]])
+    rows["generated"] = nearest_energy(generated.incident_energy, energies[rows["reference"]])
     made = {}
-    for name, chosen in rows.items():
-        made[f"example.{name}.energy"] = found[name].incident_energy[chosen]
-        made[f"example.{name}.rows"] = chosen
-        showers = _pick(sources[name], geometry, chosen, name)
-        made[f"example.{name}.showers"] = np.where(showers >= geometry.threshold, showers, 0)
+    for (name, chosen), showers in zip(rows.items(), (reference, generated), strict=True):
+        made[f"example.{name}.energy"] = showers.incident_energy[chosen]
+        made[f"example.{name}.rows"] = showers.rows[chosen]
+        made[f"example.{name}.showers"] = showers.dense(chosen)
     return made
 
 
@@ -149,14 +147,3 @@ def _padded(rows: list) -> np.ndarray:
     for i, row in enumerate(rows):
         out[i, : len(row)] = row
     return out
-
-
-def _pick(source: Source, geometry: Any, rows: np.ndarray, name: str) -> np.ndarray:
-    """Showers (n, V) float32 of the given rows (n,) of a source."""
-    picked = np.zeros((len(rows), geometry.n_cells), np.float32)
-    first = 0
-    for block in blocks(source, geometry, name=name, rows=ROWS):
-        here = np.flatnonzero((rows >= first) & (rows < first + len(block.showers)))
-        picked[here] = np.nan_to_num(block.showers[rows[here] - first])
-        first += len(block.showers)
-    return picked

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from calojax.evaluation import energy, fixed_energy, histograms, hits
+from calojax.evaluation import energy, features, fixed_energy, histograms, hits
 from calojax.evaluation.energy import Energies
 from calojax.evaluation.energy_response import MeanAndWidth, response
 from calojax.evaluation.fixed_energy import FixedEnergyCorrelations, Pairs
@@ -74,6 +74,11 @@ class Digest:
     def n_hits(self) -> np.ndarray:
         """Hits per shower (N,)."""
         return self.sample.patterns.counts()
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """The protocol's feature vectors (N, F)."""
+        return features.of_moments(self.sample.moments, self.sample.incident_energy, self.frame.geometry)
 
     @cached_property
     def e_tot(self) -> np.ndarray:

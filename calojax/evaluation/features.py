@@ -87,13 +87,13 @@ def alpha_layers(geometry: Any) -> np.ndarray:
     return np.flatnonzero(np.asarray(geometry.n_alpha) > 1)
 
 
-def vector(moments: Moments, incident_energies: np.ndarray) -> np.ndarray:
+def of_moments(moments: Moments, incident_energies: np.ndarray, geometry: Any) -> np.ndarray:
     """The feature vector (N, F) float64 of the protocol's classifiers, FPD and KPD.
 
     log10 E_inc; log10(E_l + 1e-8); EC_eta, EC_phi, width_eta, width_phi (over 100, alpha-binned layers);
-    log10(E_tot + 1e-8); sparsity; EC_r, width_r (over 100). incident_energies (N,), MeV.
+    log10(E_tot + 1e-8); sparsity; EC_r, width_r (over 100). moments of (N, L); incident_energies (N,), MeV.
     """
-    m = moments
+    m = _binned_in_alpha(moments, geometry)
     energies = np.asarray(incident_energies, np.float64).reshape(-1, 1)
     total = m.energy.sum(axis=1, keepdims=True)
     return np.hstack(
@@ -108,7 +108,7 @@ def shower_features(showers: np.ndarray, incident_energies: np.ndarray, geometry
 
     The threshold of the geometry is applied. float32 and float64 arrays of the same showers give the same features.
     """
-    return vector(_binned_in_alpha(layer_moments(showers, geometry), geometry), incident_energies)
+    return of_moments(layer_moments(showers, geometry), incident_energies, geometry)
 
 
 def feature_names(geometry: Any) -> list[str]:

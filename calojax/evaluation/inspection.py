@@ -1,11 +1,13 @@
 """Before any metric: what is in a set of showers, and what is wrong with it."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from calojax.evaluation.sources import Source, blocks
+from calojax.evaluation.sources import Advance, Block, Source, blocks
+from calojax.evaluation.sparse import Builder, Sparse
 
 
 @dataclass(frozen=True)
@@ -23,26 +25,55 @@ class Inspection:
         return len(self.incident_energy)
 
 
-def inspect(source: Source, geometry: Any, *, name: str = "showers", advance: Any = None) -> Inspection:
-    """Inspection of a file or of (incident_energy, showers). advance(n): called after every block of n showers."""
-    energies, seen, maximum = [], set(), 0.0
-    not_finite = negative = duplicate = empty = 0
+def inspect(source: Source, geometry: Any, *, name: str = "showers") -> Inspection:
+    """Inspection of a file or of (incident_energy, showers)."""
+    inspector = _Inspector()
     for block in blocks(source, geometry, name=name):
-        energies.append(block.incident_energy)
-        finite = np.isfinite(block.showers).all(axis=1)
-        low, high = block.showers.min(axis=1), block.showers.max(axis=1)
-        not_finite += int((~finite).sum())
-        negative += int((low < 0).sum())
-        blank = high <= 0
-        empty += int(blank.sum())
-        maximum = max(maximum, float(high[finite].max(initial=0.0)))
-        for shower in block.showers[~blank]:
-            size = len(seen)
-            seen.add(hash(shower.tobytes()))
-            duplicate += len(seen) == size
+        inspector.add(block)
+    return inspector.done()
+
+
+def read(source: Source, geometry: Any, *, name: str, advance: Advance | None = None) -> tuple[Sparse, Inspection]:
+    """The finite showers of a source, voxels below threshold left out, and what is wrong with the source; in one pass.
+
+    advance(n): called after every block of n showers. Energies become float32, whatever they were.
+    """
+    found, inspector = Builder(geometry.n_cells, geometry.threshold), _Inspector()
+    for block in blocks(source, geometry, name=name):
+        found.add(block)
+        inspector.add(block)
         if advance is not None:
             advance(len(block.showers))
-    return Inspection(np.concatenate(energies), maximum, not_finite, negative, duplicate, empty)
+    return found.done(), inspector.done()
+
+
+class _Inspector:
+    """Counts, block after block."""
+
+    def __init__(self):
+        self._energies: list[np.ndarray] = []
+        self._seen: set[int] = set()
+        self._maximum = 0.0
+        self._counts = Counter()
+
+    def add(self, block: Block) -> None:
+        self._energies.append(block.incident_energy)
+        finite = np.isfinite(block.showers).all(axis=1)
+        low, high = block.showers.min(axis=1), block.showers.max(axis=1)
+        blank = high <= 0
+        self._maximum = max(self._maximum, float(high[finite].max(initial=0.0)))
+        before = len(self._seen)
+        self._seen.update(hash(shower.tobytes()) for shower in block.showers[~blank])
+        copies = int((~blank).sum()) - (len(self._seen) - before)
+        self._counts.update(
+            n_not_finite=int((~finite).sum()),
+            n_negative=int((low < 0).sum()),
+            n_duplicate=copies,
+            n_empty=int(blank.sum()),
+        )
+
+    def done(self) -> Inspection:
+        return Inspection(np.concatenate(self._energies), self._maximum, **self._counts)
 
 
 def complaints(found: Inspection, name: str) -> list[str]:

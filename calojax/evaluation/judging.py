@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from calojax.evaluation import curves, digest, histograms, inspection, memorisation, occupancy, sample, sparse
+from calojax.evaluation import curves, digest, histograms, inspection, memorisation, occupancy, sample
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.inspection import Inspection
 from calojax.evaluation.measures import Measured, measures
 from calojax.evaluation.patterns import Patterns
 from calojax.evaluation.schema import Metric, Metrics, metric
-from calojax.evaluation.sources import Source, label, origin
+from calojax.evaluation.sources import Source, count, label, origin
+from calojax.evaluation.sparse import Sparse
 from calojax.progress import Progress
 
 Sources = Mapping[str, Source]
@@ -52,40 +53,42 @@ def judge(
     sources: dict[str, Source] = {"reference": reference, "generated": generated}
     if train is not None:
         sources["train"] = train
-    found = {name: inspection.inspect(source, geometry, name=name) for name, source in sources.items()}
-    sizes = {name: len(one) for name, one in found.items()}
-    sizes["train"] = min(sizes.get("train", 0), sizes["generated"])
-    work = sum(sizes.values()) + occupancy.n_tiles(geometry.n_cells) * _UNITS_PER_TILE
-    with Progress(
-        work + (2 * memorisation.n_compared(sizes["reference"]) if train is not None else 0), "judge", enabled=progress
-    ) as bar:
-        digests = _collect(sources, found, sizes, geometry, bar)
+    showers, found = _read(sources, geometry, progress)
+    n = (len(showers["reference"]), len(showers["generated"]))
+    digested = showers | {"train": showers["train"].first(n[1])} if "train" in showers else showers
+    work = sum(map(len, digested.values())) + occupancy.n_tiles(geometry.n_cells) * _UNITS_PER_TILE
+    compared = 2 * memorisation.n_compared(n[0]) if train is not None else 0
+    with Progress(work + compared, "judge", enabled=progress) as bar:
+        digests = _digest(digested, found["reference"].maximum, geometry, bar)
         floor = (digests["reference"], digests["train"]) if train is not None else _halves(digests["reference"])
-        n = (len(digests["reference"]), len(digests["generated"]))
         metrics = _with_floor(measures(digests["reference"], digests["generated"]), floor, n)
         matrix_metric, matrices = _occupancy(digests, floor, n, bar)
         metrics["frobenius.occupancy"] = matrix_metric
-        metrics["memorisation.share"] = _memorisation(sources, geometry, n, bar)
+        metrics["memorisation.share"] = _memorisation(showers, bar)
     result = Metrics(
         _inputs(sources, digests, floor, geometry, quick),
         metrics,
         tuple(_warnings(found, digests, train is not None)),
-        curves.curves(digests) | matrices | curves.examples(sources, found, geometry),
+        curves.curves(digests) | matrices | curves.examples(showers["reference"], showers["generated"]),
     )
     if out is not None:
         result.save(out)
     return result
 
 
-def _collect(
-    sources: Sources, found: Mapping[str, Inspection], sizes: Mapping[str, int], geometry: Any, bar: Progress
-) -> dict[str, Digest]:
-    """One pass over each set, in the frame of the reference."""
-    edges = histograms.log_edges(geometry.threshold, found["reference"].maximum, 49)
-    samples = {
-        name: sample.collect(source, geometry, edges, name=name, stop=sizes[name], advance=bar.advance)
-        for name, source in sources.items()
-    }
+def _read(sources: Sources, geometry: Any, progress: bool) -> tuple[dict[str, Sparse], dict[str, Inspection]]:
+    """Every set, front to back, and what is wrong with it."""
+    showers, found = {}, {}
+    with Progress(sum(map(count, sources.values())), "read", enabled=progress) as bar:
+        for name, source in sources.items():
+            showers[name], found[name] = inspection.read(source, geometry, name=name, advance=bar.advance)
+    return showers, found
+
+
+def _digest(showers: Mapping[str, Sparse], maximum: float, geometry: Any, bar: Progress) -> dict[str, Digest]:
+    """All sets in the frame of the reference, whose largest voxel is given."""
+    edges = histograms.log_edges(geometry.threshold, maximum, 49)
+    samples = {name: sample.collect(one, geometry, edges, advance=bar.advance) for name, one in showers.items()}
     frame = digest.frame(samples["reference"], edges, geometry)
     return {name: Digest(frame, one) for name, one in samples.items()}
 
@@ -106,8 +109,8 @@ def _with_floor(value: dict[str, Measured], floor: Floor, n: tuple[int, int]) ->
         more = one.more | {"floor_error": measured[name].error}
         if "reference" in one.more:
             more["floor_reference"] = measured[name].more["reference"]
-        elif scale != 1:
-            more["floor_at_counts"] = scale * measured[name].value
+        elif scale**one.power != 1:
+            more["floor_at_counts"] = scale**one.power * measured[name].value
         metrics[name] = metric(one.value, one.error, measured[name].value, n, one.reason, **more)
     return metrics
 
@@ -147,12 +150,12 @@ def _occupancy(
     return metric(value, error, floor_value, used, **more), matrices
 
 
-def _memorisation(sources: Sources, geometry: Any, n: tuple[int, int], bar: Progress) -> Metric:
+def _memorisation(showers: Mapping[str, Sparse], bar: Progress) -> Metric:
     """memorisation.share; its floor, 0.5, holds by construction."""
-    if "train" not in sources:
+    n = (len(showers["reference"]), len(showers["generated"]))
+    if "train" not in showers:
         return metric(None, None, 0.5, n, "needs the training showers")
-    sets = {name: sparse.read(source, geometry, name=name) for name, source in sources.items()}
-    found = memorisation.share(sets["reference"], sets["generated"], sets["train"], bar.advance)
+    found = memorisation.share(showers["reference"], showers["generated"], showers["train"], bar.advance)
     return metric(
         found.share,
         found.error,
@@ -160,7 +163,7 @@ def _memorisation(sources: Sources, geometry: Any, n: tuple[int, int], bar: Prog
         (found.n_reference, found.n_generated),
         distance_generated=found.distance_generated,
         distance_reference=found.distance_reference,
-        n_train=len(sets["train"]),
+        n_train=len(showers["train"]),
     )
 
 

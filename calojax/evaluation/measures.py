@@ -10,12 +10,16 @@ from calojax.evaluation.separation import separation_of_counts
 
 
 class Measured(NamedTuple):
-    """value and error of the second sample against the first; reason: why it would be nan; more: further numbers."""
+    """value and error of the second sample against the first; reason: why it would be nan; more: further numbers.
+
+    power: the value of two samples of one distribution goes as (1/N + 1/M)^power.
+    """
 
     value: float
     error: float
     reason: str
     more: dict[str, float]
+    power: float = 1.0
 
 
 def measures(reference: Digest, other: Digest) -> dict[str, Measured]:

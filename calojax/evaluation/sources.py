@@ -1,6 +1,6 @@
 """Where the judge takes showers from: a file in the CaloChallenge layout, or two arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,8 @@ from calojax import writing
 from calojax.errors import InputError
 
 ROWS = 1024
+
+Advance = Callable[[int], None]
 
 
 class Block(NamedTuple):
@@ -39,6 +41,15 @@ def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS) -> Ite
     kind = np.float64 if showers.dtype.itemsize == 8 else np.float32  # sums of half floats would overflow
     for first in range(0, len(showers), rows):
         yield Block(energies[first : first + rows], showers[first : first + rows].astype(kind, copy=False))
+
+
+def count(source: Source) -> int:
+    """How many showers there are, as far as can be told without reading them."""
+    if isinstance(source, (str, Path)):
+        from calojax.files import calochallenge  # noqa: PLC0415  (h5py)
+
+        return calochallenge.summary(Path(source)).rows
+    return len(source[1])
 
 
 def label(source: Source) -> str:
