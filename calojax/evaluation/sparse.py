@@ -33,6 +33,10 @@ class Sparse:
             self.incident_energy[rows], self.rows[rows], offsets, self.cell[hit], self.energy[hit], self.n_cells
         )
 
+    def first(self, n: int) -> "Sparse":
+        """The first n showers, all if there are fewer."""
+        return self.take(np.arange(min(n, len(self))))
+
     def hits(self, first: int, last: int) -> Hits:
         """The hits of the showers first..last, rows counted from 0."""
         inside = slice(self.offsets[first], self.offsets[last])
