@@ -3,7 +3,8 @@
 Names: histogram.<family>.edges (C, B + 1), .layers (C,), .<sample> (2, C, B); e_tot_in_bins.edges
 (n, B + 1), .<sample> (2, n, B);
 response.<sample>, hits.<sample> (4, n): mean, error, width, error; longitudinal.<sample> (2, L), rings.<sample> (2, R),
-probability.<sample> (R,); pearson.<sample> (R, R), zoom.<sample>; independent.*; example.*; bins.*; geometry.*.
+probability.<sample> (R,); average.<sample> (2, V): mean share of the incident energy per cell; pearson.<sample> (R, R),
+zoom.<sample>; viewer.<sample>.*; independent.*; example.*; bins.*; geometry.*.
 Samples: reference, generated, train. A leading 2 is value and error; histograms are shares of the entries in the range.
 """
 
@@ -22,6 +23,7 @@ from calojax.evaluation.patterns import Patterns
 from calojax.evaluation.sparse import Sparse
 
 _EXAMPLES = (0.15, 0.45, 0.7, 0.95)  # of the reference's range in ln E
+_EVENTS, _EVENT_HITS = 40, 150_000  # showers of each sample to look at, and their hits at most: 1.2 MB of a page
 
 
 def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
@@ -34,7 +36,9 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
         "geometry.n_rings": np.asarray(geometry.n_rings),
         "geometry.n_alpha": np.asarray(geometry.n_alpha),
         "geometry.r_edges": _padded([layer.r_edges for layer in geometry.layers]),
+        "geometry.z_edges": np.array([(layer.z_min, layer.z_max) for layer in geometry.layers]),
         "geometry.id": np.array([layer.id for layer in geometry.layers]),
+        "geometry.threshold": np.array(geometry.threshold),
     }
     for name, family in frame.families.items():
         made[f"histogram.{name}.edges"], made[f"histogram.{name}.layers"] = family.edges, family.layers
@@ -73,17 +77,44 @@ def matrices(found: Distances, samples: Mapping[str, Patterns], reference: Diges
 
 def examples(reference: Sparse, generated: Sparse) -> dict[str, np.ndarray]:
     """Some showers of the reference, and the generated ones of the nearest energy: energies (n,), showers (n, V)."""
+    made = {}
+    for name, showers in _pairs(reference, generated, np.array(_EXAMPLES)).items():
+        made[f"example.{name}.energy"] = showers.incident_energy
+        made[f"example.{name}.rows"] = showers.rows
+        made[f"example.{name}.showers"] = showers.dense(np.arange(len(showers)))
+    return made
+
+
+def events(reference: Sparse, generated: Sparse) -> dict[str, np.ndarray]:
+    """Up to 40 such pairs, evenly over the reference's ln E, as hits; fewer where showers have very many of them.
+
+    viewer.<sample>.energy (n,) MeV, .rows (n,) in its source, .offsets (n + 1,), .cell (H,), .deposit (H,) MeV.
+    """
+    pairs = _pairs(reference, generated, np.linspace(0, 1, _EVENTS))
+    most = max(len(showers.cell) for showers in pairs.values())
+    if most > _EVENT_HITS:
+        pairs = _pairs(reference, generated, np.linspace(0, 1, max(_EVENTS * _EVENT_HITS // most, 1)))
+    made = {}
+    for name, showers in pairs.items():
+        made[f"viewer.{name}.energy"] = showers.incident_energy
+        made[f"viewer.{name}.rows"] = showers.rows
+        made[f"viewer.{name}.offsets"] = showers.offsets
+        made[f"viewer.{name}.cell"] = showers.cell
+        made[f"viewer.{name}.deposit"] = showers.energy
+    return made
+
+
+def _pairs(reference: Sparse, generated: Sparse, places: np.ndarray) -> dict[str, Sparse]:
+    """Different reference showers nearest to these places (0 to 1) in their range of ln E, rising, and the generated
+    showers of the energy nearest to each."""
     energies = reference.incident_energy
     low, high = np.log(energies.min()), np.log(energies.max())
-    wanted = np.exp(low + (high - low) * np.array(_EXAMPLES))
-    rows = {"reference": nearest_energy(energies, wanted)}
-    rows["generated"] = nearest_energy(generated.incident_energy, energies[rows["reference"]])
-    made = {}
-    for (name, chosen), showers in zip(rows.items(), (reference, generated), strict=True):
-        made[f"example.{name}.energy"] = showers.incident_energy[chosen]
-        made[f"example.{name}.rows"] = showers.rows[chosen]
-        made[f"example.{name}.showers"] = showers.dense(chosen)
-    return made
+    rows = list(dict.fromkeys(nearest_energy(energies, np.exp(low + (high - low) * places))))
+    chosen = reference.take(np.array(rows))
+    return {
+        "reference": chosen,
+        "generated": generated.take(nearest_energy(generated.incident_energy, chosen.incident_energy)),
+    }
 
 
 def ring_of_cell(geometry: Any) -> np.ndarray:
@@ -93,7 +124,8 @@ def ring_of_cell(geometry: Any) -> np.ndarray:
 
 
 def _profiles(one: Digest) -> dict[str, np.ndarray]:
-    """Mean shares of the incident energy: per layer (2, L) with errors, per ring (2, R), and hit probability (R,)."""
+    """Mean shares of the incident energy: per layer (2, L) with errors, per ring (2, R), per cell (2, V); and hit
+    probability (R,)."""
     geometry, shares = one.frame.geometry, one.sample.shares
     rings, n_rings = ring_of_cell(geometry), int(np.sum(geometry.n_rings))
     n = np.bincount(np.arange(len(one)) % one.sample.n_blocks, minlength=one.sample.n_blocks)
@@ -104,6 +136,7 @@ def _profiles(one: Digest) -> dict[str, np.ndarray]:
     return {
         "longitudinal": np.stack(jackknife(mean, by_layer, n)),
         "rings": np.stack(jackknife(mean, by_ring, n)),
+        "average": np.stack(jackknife(mean, shares, n)).astype(np.float32),
         "probability": probability,
     }
 

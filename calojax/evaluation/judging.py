@@ -69,7 +69,10 @@ def judge(
         _inputs(sources, digests, floor, geometry, quick),
         metrics,
         tuple(_warnings(found, digests, train is not None)),
-        curves.curves(digests) | matrices | curves.examples(showers["reference"], showers["generated"]),
+        curves.curves(digests)
+        | matrices
+        | curves.examples(showers["reference"], showers["generated"])
+        | curves.events(showers["reference"], showers["generated"]),
     )
     if out is not None:
         result.save(out)

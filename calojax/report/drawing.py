@@ -191,6 +191,13 @@ def _superscript(power: int) -> str:
     return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
+def palette(n: int) -> np.ndarray:
+    """Colours (n, 4) from the faintest to the strongest: darker is more, for colour-blind readers and in print too."""
+    from matplotlib import colormaps  # noqa: PLC0415
+
+    return colormaps["inferno_r"](np.linspace(0.08, 1, n))
+
+
 def layer_name(metrics: Metrics, position: int) -> str:
     """What a layer is called: by its id in the geometry."""
     return f"layer {int(metrics.curves['geometry.id'][position])}"

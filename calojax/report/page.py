@@ -9,7 +9,7 @@ import numpy as np
 from calojax.evaluation.schema import CURVES, Metrics, load_metrics
 from calojax.evaluation.verdicts import verdict
 from calojax.progress import Progress
-from calojax.report import against_energy, frame, matrices, profiles, showers, spectra, tables
+from calojax.report import against_energy, cylinders, frame, matrices, profiles, showers, spectra, tables, viewer
 from calojax.report.drawing import Picture, style
 
 _FAMILIES = ["e_layer", "ec_eta", "ec_phi", "width_eta", "width_phi", "ec_r", "width_r", "sparsity"]
@@ -50,6 +50,7 @@ def write(out: Path | str, metrics: Metrics | None = None, *, title: str = "", p
             drawn.append(frame.section(section.heading, pictures, section.words))
     body = frame.template("judged.html").substitute(
         warnings=tables.warnings(metrics),
+        contents=frame.contents(["Verdict", *(s.heading for s in sections), "All numbers"]),
         verdict="".join(map(tables.verdict_row, verdict(metrics))),
         sections="".join(drawn),
         table=tables.every_metric(metrics),
@@ -103,7 +104,8 @@ def _sections(metrics: Metrics) -> list[Section]:
             ],
         ),
         Section("Memorised showers", [], tables.memorised(metrics)),
-        Section("Single showers", [Drawing(showers.side_views)]),
+        Section("Average shower", [Drawing(cylinders.average)]),
+        Section("Single showers", [Drawing(cylinders.single), Drawing(showers.side_views)], viewer.section(metrics)),
     ]
 
 
