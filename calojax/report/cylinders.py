@@ -12,19 +12,19 @@ from calojax.report.drawing import Picture, figure, layer_name, number, palette,
 
 _ELEVATION = 0.35  # rad
 _STEPS, _SECTORS = 3, 16  # points of an arc; a wedge spans a 16th of the circle at most, so that it hides its back
-_SHADES = {"front": 1.0, "outer": 0.88, "inner": 0.8, "side": 0.75}
 _LARGEST_RATIO, _LARGEST_ERROR = 2.0, 0.3  # of the ratios that are told from larger ones, and of those drawn
 _DISC_AZIMUTH, _GAP = -0.95, 1.95  # rad; between the middles of two discs, in radii
 _SAMPLES = ("reference", "generated")
 
 
 class _Cells(NamedTuple):
-    """Wedges (C): radii (C, 2), angles (C, 2), places along the shower (C, 2), all in the scene; index (C,) of each in
-    the geometry."""
+    """Wedges (C): radii (C, 2), angles (C, 2), places along the shower (C, 2), all in the scene; ends (C, 2): whether
+    the cell ends there in alpha; index (C,) of each in the geometry."""
 
     r: np.ndarray
     alpha: np.ndarray
     x: np.ndarray
+    ends: np.ndarray
     index: np.ndarray
 
 
@@ -39,8 +39,8 @@ def average(metrics: Metrics) -> Picture:
     ratio = np.where(known, generated / base, np.nan)
     top = max(float(v.max()) for v in values.values()) or 1.0
     shown = np.concatenate([v[cells.index] for v in values.values()])
-    low = max(float(np.quantile(shown[shown > 0], 0.02)) if (shown > 0).any() else 0.0, top * 1e-6)
-    drawn = figure(12.5, 6.6)
+    low = max(float(shown[shown > 0].min(initial=top)), top * 1e-4)
+    drawn = figure(1.6 * len(layers) + 1.6, 6.6)
     axes = drawn.subplots(3, 1)
     shares, ratios = _shares(low, top), _ratios()
     rows = [*((name, value, shares) for name, value in values.items()), ("generated / reference", ratio, ratios)]
@@ -51,8 +51,8 @@ def average(metrics: Metrics) -> Picture:
     _angles(axes[0], _DISC_AZIMUTH, 0.0)
     for place, layer in enumerate(layers):
         axes[2].text(_GAP * place, -1.12, layer_name(metrics, int(layer)), ha="center", va="top", fontsize=11)
-    drawn.colorbar(shares, ax=list(axes[:2]), label=r"mean $E_\mathrm{cell}/E_\mathrm{inc}$", pad=0.01)
-    bar = drawn.colorbar(ratios, ax=axes[2], label="ratio", pad=0.01, extend="both")
+    drawn.colorbar(shares, ax=list(axes[:2]), label=r"mean $E_\mathrm{cell}/E_\mathrm{inc}$", pad=0.01, panchor="C")
+    bar = drawn.colorbar(ratios, ax=axes[2], label="ratio", pad=0.01, panchor="C", extend="both")
     bar.ax.minorticks_off()
     bar.ax.set_yticks([0.5, 0.7, 1, 1.4, 2], ["0.5", "0.7", "1", "1.4", "2"])
     seen = np.unique(cells.index)
@@ -113,9 +113,10 @@ def _cells(metrics: Metrics) -> _Cells:
         angles = np.linspace(-np.pi, np.pi, int(n_alpha) * cut + 1)
         ring, sector = (part.ravel() for part in np.meshgrid(np.arange(n_rings), np.arange(len(angles) - 1)))
         x = np.broadcast_to(((z - front) / depth - 0.5) * length, (len(ring), 2))
-        both = np.array([0, 1])
+        both, piece = np.array([0, 1]), sector % cut
+        ends = np.stack([piece == 0, piece == cut - 1], axis=1) & (n_alpha > 1)
         index = first + sector // cut * n_rings + ring
-        parts.append(_Cells(edges[ring[:, None] + both], angles[sector[:, None] + both], x, index))
+        parts.append(_Cells(edges[ring[:, None] + both], angles[sector[:, None] + both], x, ends, index))
         first += n_rings * int(n_alpha)
     return _Cells(*map(np.concatenate, zip(*parts, strict=True)))
 
@@ -123,8 +124,8 @@ def _cells(metrics: Metrics) -> _Cells:
 def _hit(cells: _Cells, value: np.ndarray) -> _Cells:
     """The cells whose value is above 0, a little apart from each other."""
     hit = value[cells.index] > 0
-    r, alpha, x, index = (field[hit] for field in cells)
-    return _Cells(r, alpha, x + 0.06 * (x[:, ::-1] - x), index)
+    r, alpha, x, ends, index = (field[hit] for field in cells)
+    return _Cells(r, alpha, x + 0.06 * (x[:, ::-1] - x), ends, index)
 
 
 def _discs(metrics: Metrics, layers: np.ndarray) -> tuple[_Cells, np.ndarray]:
@@ -133,14 +134,15 @@ def _discs(metrics: Metrics, layers: np.ndarray) -> tuple[_Cells, np.ndarray]:
     sizes = metrics.curves["geometry.n_rings"] * metrics.curves["geometry.n_alpha"]
     layer = np.repeat(np.arange(len(sizes)), sizes)[cells.index]
     kept = np.isin(layer, layers)
-    r, alpha, x, index = (field[kept] for field in cells)
-    return _Cells(r, alpha, np.broadcast_to((0, 0.12), x.shape), index), np.searchsorted(layers, layer[kept]) * _GAP
+    r, alpha, x, ends, index = (field[kept] for field in cells)
+    discs = _Cells(r, alpha, np.broadcast_to((0, 0.12), x.shape), ends, index)
+    return discs, np.searchsorted(layers, layer[kept]) * _GAP
 
 
 def _some_layers(metrics: Metrics) -> np.ndarray:
-    """Up to seven layers from the first to the last with 1 % of the most energetic one's energy."""
+    """All of up to seven layers, else seven from the first to the last with 1 % of the most energetic one's energy."""
     profile = metrics.curves["longitudinal.reference"][0]
-    seen = np.flatnonzero(profile >= 0.01 * profile.max())
+    seen = np.flatnonzero(profile >= 0.01 * profile.max()) if len(profile) > 7 else np.arange(len(profile))
     return np.unique(seen[np.linspace(0, len(seen) - 1, 7).round().astype(int)])
 
 
@@ -184,22 +186,23 @@ def _point(r: Any, alpha: Any, x: Any) -> np.ndarray:
     return np.stack(np.broadcast_arrays(x, r * np.sin(alpha), -r * np.cos(alpha)), axis=-1)
 
 
-def _faces(cells: _Cells) -> dict[str, list[np.ndarray]]:
-    """Polygons (C, P, 3) of the six faces, by what shade they have; seen from outside they run anticlockwise."""
+def _faces(cells: _Cells) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Shade, polygons (C, P, 3) and whether there is one (C,) of the six faces; seen from outside they run
+    anticlockwise."""
     (r0, r1), (x0, x1) = cells.r.T[..., None], cells.x.T[..., None]
     arc = np.linspace(cells.alpha[:, 0], cells.alpha[:, 1], _STEPS + 1, axis=1)  # (C, P / 2)
     back = arc[:, ::-1]
     first, last = arc[:, :1], arc[:, -1:]
     join = lambda *parts: np.concatenate([_point(*part) for part in parts], axis=1)
-    return {
-        "front": [join((r1, back, x0), (r0, arc, x0)), join((r0, back, x1), (r1, arc, x1))],
-        "outer": [join((r1, arc, x0), (r1, back, x1))],
-        "inner": [join((r0, back, x0), (r0, arc, x1))],
-        "side": [
-            join((r0, first, x0), (r1, first, x0), (r1, first, x1), (r0, first, x1)),
-            join((r0, last, x1), (r1, last, x1), (r1, last, x0), (r0, last, x0)),
-        ],
-    }
+    always, (begins, ends) = np.ones(len(cells.index), bool), cells.ends.T
+    return [
+        (1.0, join((r1, back, x0), (r0, arc, x0)), always),
+        (1.0, join((r0, back, x1), (r1, arc, x1)), always),
+        (0.88, join((r1, arc, x0), (r1, back, x1)), always),
+        (0.8, join((r0, back, x0), (r0, arc, x1)), always),
+        (0.75, join((r0, first, x0), (r1, first, x0), (r1, first, x1), (r0, first, x1)), begins),
+        (0.75, join((r0, last, x1), (r1, last, x1), (r1, last, x0), (r0, last, x0)), ends),
+    ]
 
 
 def _draw(
@@ -217,21 +220,19 @@ def _draw(
     from matplotlib.collections import PolyCollection  # noqa: PLC0415
 
     shown = value[cells.index]
-    rgba = np.where((shown > 0)[:, None], colours.to_rgba(np.where(shown > 0, shown, 1.0)), (0.93, 0.93, 0.93, 1.0))
+    empty = (0.92, 0.92, 0.92, 1.0) if np.isfinite(shown).all() else (0.78, 0.8, 0.82, 1.0)
+    rgba = np.where((shown > 0)[:, None], colours.to_rgba(np.where(shown > 0, shown, 1.0)), empty)
     if faint:
         rgba[:, 3] = 0.25 + 0.75 * np.clip(colours.norm(shown) / 0.75, 0, 1) ** 1.5
     centre = _point(cells.r.mean(1), cells.alpha.mean(1), cells.x.mean(1))
     order = np.argsort(_turned(centre, azimuth)[:, 2], kind="stable")
     polygons, fills, cell, shift = [], [], [], np.broadcast_to(shift, len(order))
-    for shade, sides in _faces(cells).items():
-        for corners in sides:
-            seen = _turned(corners, azimuth)[..., :2]
-            x, y = seen[..., 0], seen[..., 1]
-            facing = np.sum(x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y, axis=1) > 1e-9
-            seen[..., 0] += shift[:, None]
-            polygons += list(seen[facing])
-            fills.append(rgba[facing] * (*[_SHADES[shade]] * 3, 1))
-            cell.append(np.flatnonzero(facing))
+    for shade, corners, there in _faces(cells):
+        x, y = np.moveaxis(_turned(corners, azimuth)[..., :2], -1, 0)
+        facing = there & (np.sum(x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y, axis=1) > 1e-9)
+        polygons += list(np.stack([x + shift[:, None], y], axis=-1)[facing])
+        fills.append(rgba[facing] * (shade, shade, shade, 1))
+        cell.append(np.flatnonzero(facing))
     rank = np.argsort(np.argsort(order)[np.concatenate(cell)], kind="stable")
     fills = np.concatenate(fills)[rank]
     edges = "none" if faint else fills

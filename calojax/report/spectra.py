@@ -149,7 +149,7 @@ def panel(
     if log_y and any(value.any() for value, _ in shares.values()):
         upper.set_yscale("log")
     else:
-        upper.set_ylim(0, upper.get_ylim()[1] * (1.35 if legend else 1.1))
+        upper.set_ylim(0, upper.get_ylim()[1] * (1 + 0.2 * len(shares) if legend else 1.1))  # room for it
     if title:
         upper.set_title(title, loc="right")
     if legend:

@@ -97,7 +97,7 @@
     const up = [-se * sa, ce, -se * ca];
     const towards = [ce * sa, se, ce * ca];
     const aspect = width / height;
-    const distance = Math.max(1.4, (depth / 2 + 0.5) / aspect) / FIELD / camera.zoom + 1;
+    const distance = Math.max(1.4, (depth / 2 + 0.6) / aspect) / FIELD / camera.zoom + 1;
     const [near, far] = [0.05, distance + 20];
     const [fx, fy] = [1 / FIELD / aspect, 1 / FIELD];
     const [a, b] = [-(far + near) / (far - near), (-2 * far * near) / (far - near)];
@@ -139,7 +139,7 @@
       vec3 width = fwidth(within), inside = min(within, 1.0 - within);
       vec3 pixels = mix(inside / max(width, 1e-6), vec3(9.0), lessThan(width, vec3(1e-6))); // to the edges of the face
       float edge = 1.0 - smoothstep(0.4, 1.2, min(pixels.x, min(pixels.y, pixels.z)));
-      colour = vec4(mix(lit, vec3(1.0), 0.35 * edge), 1.0) * opacity;
+      colour = vec4(mix(lit, vec3(1.0), 0.25 * edge), 1.0) * opacity;
     }`;
 
   function painter(canvas) {
@@ -214,7 +214,9 @@
       const [away, down] = [x - place(from)[0], y - place(from)[1]];
       pen.textAlign = Math.abs(away) < 12 ? "center" : away < 0 ? "right" : "left";
       pen.textBaseline = Math.abs(down) < 12 ? "middle" : down < 0 ? "bottom" : "top";
-      pen.fillText(words, x, y);
+      const [wide, most] = [pen.measureText(words).width + 3, canvas.width / scale];
+      const fits = { right: [wide, most], center: [wide / 2, most - wide / 2], left: [0, most - wide] }[pen.textAlign];
+      pen.fillText(words, Math.min(Math.max(x, fits[0]), fits[1]), y);
     };
     const circle = (r, x, colour) =>
       line(Array.from({ length: 65 }, (_, i) => point(r, (i * Math.PI) / 32, x)), colour);
@@ -305,7 +307,7 @@
     part("ticks").replaceChildren(...decades.map((power) => {
       const tick = document.createElement("span");
       tick.style.left = `${at(10 ** power)}%`;
-      tick.textContent = Math.abs(power) < 3 ? String(Number(`1e${power}`)) : `1e${power}`;
+      tick.textContent = Math.abs(power) < 5 ? String(Number(`1e${power}`)) : `1e${power}`;
       return tick;
     }));
   }
