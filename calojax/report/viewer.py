@@ -14,16 +14,14 @@ _SAMPLES = ("reference", "generated")
 _KEYS = ("energy", "rows", "offsets", "cell", "deposit")
 _PANEL = (
     '<figure data-part="{0}"><div class="stack"><canvas aria-hidden="true"></canvas>'
-    '<canvas tabindex="0" role="img" aria-label="The {0} shower in three dimensions: arrow keys turn it, plus and '
+    '<canvas tabindex="0" role="application" aria-label="The {0} shower in three dimensions: arrow keys turn it, plus and '
     'minus zoom, 0 resets the view. Its numbers follow."></canvas></div>'
     '<figcaption aria-live="polite"></figcaption></figure>'
 )
 
 
 def section(metrics: Metrics) -> str:
-    """The viewer as HTML with its program and its data; "" where no showers were kept for it."""
-    if "viewer.reference.cell" not in metrics.curves:
-        return ""
+    """The viewer as HTML with its program and its data."""
     n = len(metrics.curves["viewer.reference.energy"])
     return frame.template("viewer.html").substitute(
         words=f"{n} reference showers, evenly over the logarithm of the incident energy, each beside the generated "
