@@ -14,8 +14,8 @@ _SAMPLES = ("reference", "generated")
 _KEYS = ("energy", "rows", "offsets", "cell", "deposit")
 _PANEL = (
     '<figure data-part="{0}"><div class="stack"><canvas aria-hidden="true"></canvas>'
-    '<canvas tabindex="0" role="application" aria-label="The {0} shower in three dimensions: arrow keys turn it, plus and '
-    'minus zoom, 0 resets the view. Its numbers follow."></canvas></div>'
+    '<canvas tabindex="0" role="application" aria-label="The {0} shower in three dimensions: arrow keys turn it, plus '
+    'and minus zoom, 0 resets the view. Its numbers follow."></canvas></div>'
     '<figcaption aria-live="polite"></figcaption></figure>'
 )
 
