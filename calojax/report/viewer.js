@@ -273,6 +273,7 @@
   part("stage").hidden = false;
 
   const threshold = () => lowest * (largest / lowest) ** (slider.value / slider.max);
+  const counts = (deposit) => deposit > 0.999999 * threshold(); // deposits are rounded to float32
 
   // The cells above the threshold, and the words below the picture.
   function fill(view, pair, bottom, top) {
@@ -283,7 +284,7 @@
     for (let hit = first; hit < last; hit++) {
       const deposit = sample.deposit[hit];
       all += deposit;
-      if (deposit < threshold()) continue;
+      if (!counts(deposit)) continue;
       shown += deposit;
       wedges.push(...wedge(sample.cell[hit]), Math.log(deposit / bottom) / Math.log(top / bottom));
     }

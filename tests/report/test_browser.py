@@ -5,13 +5,17 @@ Runs where Chromium, its driver and selenium are installed: `pip install 'caloja
 
 import json
 import shutil
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from calojax import report
+from calojax.report import drawing, frame, viewer
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
@@ -67,16 +71,26 @@ def canvas(browser, sample="reference"):
     return browser.find_element(By.CSS_SELECTOR, f'#viewer [data-part="{sample}"] canvas[tabindex]')
 
 
+PAINTED = """
+const copy = document.createElement("canvas"), pen = copy.getContext("2d");
+[copy.width, copy.height] = [arguments[0].width, arguments[0].height];
+pen.drawImage(arguments[0], 0, 0);
+const seen = pen.getImageData(0, 0, copy.width, copy.height).data;
+let [n, x, y] = [0, 0, 0];
+for (let i = 0; i < seen.length / 4; i++)
+  if (seen[4 * i + 3]) [n, x, y] = [n + 1, x + (i % copy.width), y + Math.floor(i / copy.width)];
+return [n, x / n, y / n];
+"""
+
+
 def painted(browser, sample="reference"):
     """How many pixels of the shower are not empty."""
-    script = (
-        "const copy = document.createElement('canvas'), pen = copy.getContext('2d');"
-        "[copy.width, copy.height] = [arguments[0].width, arguments[0].height];"
-        "pen.drawImage(arguments[0], 0, 0);"
-        "const seen = pen.getImageData(0, 0, copy.width, copy.height).data;"
-        "return seen.filter((value, i) => i % 4 === 3 && value > 0).length;"
-    )
-    return browser.execute_script(script, canvas(browser, sample))
+    return browser.execute_script(PAINTED, canvas(browser, sample))[0]
+
+
+def centre(browser):
+    """Their mean place: to the right, down."""
+    return browser.execute_script(PAINTED, canvas(browser))[1:]
 
 
 def focused(browser):
@@ -105,10 +119,52 @@ def test_the_keyboard_turns_zooms_and_resets_both_showers(page):
     assert shown(page) == before and painted(page, "generated") == pixels
 
 
-def test_the_mouse_turns_it(page):
+def test_the_mouse_turns_it_and_its_wheel_zooms_once_it_was_clicked(page):
+    mouse, before = webdriver.ActionChains(page), shown(page)
+    wheel = ScrollOrigin.from_element(canvas(page))
+    mouse.scroll_from_origin(wheel, 0, 30).perform()
+    assert shown(page) == before
+    mouse.drag_and_drop_by_offset(canvas(page), 60, 30).perform()
+    wait(page, lambda: float(shown(page)["azimuth"]) < float(before["azimuth"]))
+    mouse.scroll_from_origin(wheel, 0, -100).perform()
+    wait(page, lambda: float(shown(page)["zoom"]) > 1)
+
+
+def test_one_finger_turns_it_and_two_zoom(page):
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas(page))
+    box = page.execute_script("const b = arguments[0].getBoundingClientRect(); return [b.x, b.y]", canvas(page))
+    points = lambda *places: [{"x": box[0] + x, "y": box[1] + 200, "id": i} for i, x in enumerate(places)]
+    touch = lambda kind, *places: page.execute_cdp_cmd(
+        "Input.dispatchTouchEvent", {"type": kind, "touchPoints": points(*places)}
+    )
     before = shown(page)
-    webdriver.ActionChains(page).drag_and_drop_by_offset(canvas(page), 60, 30).perform()
+    for kind, *places in (("touchStart", 100), ("touchMove", 150), ("touchEnd",)):
+        touch(kind, *places)
     wait(page, lambda: shown(page)["azimuth"] != before["azimuth"])
+    assert shown(page)["zoom"] == before["zoom"]
+    for kind, *places in (("touchStart", 150, 250), ("touchMove", 100, 300), ("touchEnd",)):
+        touch(kind, *places)
+    wait(page, lambda: float(shown(page)["zoom"]) > 1.5)
+
+
+def test_a_hit_is_drawn_where_its_cell_is(chromium, judged, tmp_path):
+    """Three showers of one hit in the outermost ring: up and down at the front, and up at the back."""
+    place = lambda layer, alpha: layer * 24 + alpha * 4 + 3  # of 5 layers, 6 alpha bins, 4 rings
+    one = {"energy": np.ones(3), "rows": np.arange(3), "offsets": np.arange(4), "deposit": np.full(3, 9, np.float32)}
+    one["cell"] = np.array([place(0, 4), place(0, 1), place(4, 4)])
+    kept = {f"viewer.{sample}.{key}": value for sample in ("reference", "generated") for key, value in one.items()}
+    curves = dict(judged.curves) | kept
+    with drawing.style():
+        body = viewer.section(SimpleNamespace(curves=curves))
+    chromium.get(frame.save(tmp_path / "index.html", title="one", about=[], body=body).as_uri())
+    centres = []
+    for pair in range(3):
+        Select(part(chromium, "pair")).select_by_value(str(pair))
+        wait(chromium, lambda pair=pair: shown(chromium)["pair"] == str(pair))
+        chromium.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+        centres.append(centre(chromium))
+    above, below, behind = centres
+    assert above[1] < below[1] - 50 and behind[0] > above[0] + 50
 
 
 def test_the_threshold_takes_cells_away_and_gives_them_back(page):
