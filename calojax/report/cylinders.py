@@ -12,7 +12,7 @@ from calojax.report.drawing import Picture, figure, layer_name, number, palette,
 
 _ELEVATION = 0.35  # rad
 _STEPS, _SECTORS = 3, 16  # points of an arc; a wedge spans a 16th of the circle at most, so that it hides its back
-_LARGEST_RATIO, _LARGEST_ERROR = 2.0, 0.3  # of the ratios that are told from larger ones, and of those drawn
+_LARGEST_RATIO, _LARGEST_ERROR = 2.0, 0.3  # ratios told from larger ones; relative, of the means in those drawn
 _DISC_AZIMUTH, _GAP = -0.95, 1.95  # rad; between the middles of two discs, in radii
 _SAMPLES = ("reference", "generated")
 
@@ -34,9 +34,8 @@ def average(metrics: Metrics) -> Picture:
     values = {"reference": reference, "generated": generated}
     layers = _some_layers(metrics)
     cells, shift = _discs(metrics, layers)
-    base = np.where(reference > 0, reference, np.nan)
-    known = np.hypot(generated_error, error) / base < _LARGEST_ERROR
-    ratio = np.where(known, generated / base, np.nan)
+    known = (error < _LARGEST_ERROR * reference) & (generated_error < _LARGEST_ERROR * generated)
+    ratio = np.divide(generated, reference, where=known, out=np.full(len(known), np.nan))
     top = max(float(v.max()) for v in values.values()) or 1.0
     shown = np.concatenate([v[cells.index] for v in values.values()])
     low = max(float(shown[shown > 0].min(initial=top)), top * 1e-4)
@@ -63,7 +62,7 @@ def average(metrics: Metrics) -> Picture:
         f"The average shower in {len(layers)} of {len(metrics.curves['geometry.id'])} layers: mean share of the "
         "incident energy in each cell, the shower coming from the left. "
         + ("" if not np.isfinite(share) else f"Cells with {number(100 * share)} % of this energy agree within 10 %. ")
-        + f"Grey: ratios not known to {_LARGEST_ERROR:.0%}. {_scale(metrics)}"
+        + f"Grey: not known to {100 * _LARGEST_ERROR:.0f} % in both. {_scale(metrics)}"
     )
     return picture(drawn, caption, caption, raster=True)
 
@@ -233,11 +232,12 @@ def _draw(
         polygons += list(np.stack([x + shift[:, None], y], axis=-1)[facing])
         fills.append(rgba[facing] * (shade, shade, shade, 1))
         cell.append(np.flatnonzero(facing))
-    rank = np.argsort(np.argsort(order)[np.concatenate(cell)], kind="stable")
-    fills = np.concatenate(fills)[rank]
-    edges = "none" if faint else fills
+    cell = np.concatenate(cell)
+    rank = np.argsort(np.argsort(order)[cell], kind="stable")
+    fills, whole = np.concatenate(fills)[rank], cells.ends.all(axis=1)[cell[rank]]
+    edges = "none" if faint else fills * np.where(whole[:, None], (0.85, 0.85, 0.85, 1), 1)  # parts have no edges
     axis.add_collection(
-        PolyCollection([polygons[i] for i in rank], facecolors=fills, edgecolors=edges, linewidths=0 if faint else 0.15)
+        PolyCollection([polygons[i] for i in rank], facecolors=fills, edgecolors=edges, linewidths=0 if faint else 0.3)
     )
 
 
