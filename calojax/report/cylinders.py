@@ -234,8 +234,8 @@ def _draw(
         cell.append(np.flatnonzero(facing))
     cell = np.concatenate(cell)
     rank = np.argsort(np.argsort(order)[cell], kind="stable")
-    fills, whole = np.concatenate(fills)[rank], cells.ends.all(axis=1)[cell[rank]]
-    edges = "none" if faint else fills * np.where(whole[:, None], (0.85, 0.85, 0.85, 1), 1)  # parts have no edges
+    fills, whole = np.concatenate(fills)[rank], (cells.ends[:, :1] & cells.ends[:, 1:])[cell[rank]]
+    edges = "none" if faint else fills * np.where(whole, (0.85, 0.85, 0.85, 1), 1)  # parts have no edges
     axis.add_collection(
         PolyCollection([polygons[i] for i in rank], facecolors=fills, edgecolors=edges, linewidths=0 if faint else 0.3)
     )
