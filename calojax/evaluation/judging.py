@@ -8,13 +8,14 @@ ones, or, without a training file, one half of the reference against the other. 
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calojax.evaluation import curves, digest, histograms, inspection, memorisation, occupancy, sample
+from calojax.evaluation import curves, digest, distances, histograms, inspection, memorisation, occupancy, sample
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.inspection import Inspection
 from calojax.evaluation.measures import Measured, measures
@@ -28,6 +29,7 @@ Sources = Mapping[str, Source]
 Floor = tuple[Digest, Digest] | None  # what is compared for the floors; None if there is nothing
 
 _MATRIX_ROWS, _MATRIX_WORK = 10_000, 4.2e12  # showers, and showers x cells^2, that the hit matrix is made of at most
+_NEIGHBOUR_ROWS, _NEIGHBOUR_WORK = 10_000, 6.5e11  # showers, and showers^2 x cells, that neighbours are looked for in
 _UNITS_PER_TILE = 250  # a tile of the hit matrix takes about as long as reading this many showers
 
 
@@ -61,7 +63,8 @@ def judge(
     with Progress(work + compared, "judge", enabled=progress) as bar:
         digests = _digest(digested, found["reference"].maximum, geometry, bar)
         floor = (digests["reference"], digests["train"]) if train is not None else _halves(digests["reference"])
-        metrics = _with_floor(measures(digests["reference"], digests["generated"]), floor, n)
+        compare = partial(_compare, rows=_rows(digests, floor))
+        metrics = _with_floor(compare(digests["reference"], digests["generated"]), compare, floor, n)
         matrix_metric, matrices = _occupancy(digests, floor, n, bar)
         metrics["frobenius.occupancy"] = matrix_metric
         metrics["memorisation.share"] = _memorisation(showers, bar)
@@ -100,11 +103,28 @@ def _halves(reference: Digest) -> Floor:
     return Digest(reference.frame, reference.sample.half(0)), Digest(reference.frame, reference.sample.half(1))
 
 
-def _with_floor(value: dict[str, Measured], floor: Floor, n: tuple[int, int]) -> dict[str, Metric]:
+def _compare(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
+    """Everything that a floor is made of in the same way."""
+    return (
+        measures(reference, other)
+        | distances.of_features(reference, other)
+        | distances.of_showers(reference, other, rows)
+    )
+
+
+def _rows(digests: Mapping[str, Digest], floor: Floor) -> int:
+    """How many showers of every set neighbours are looked for among: as many for the value as for the floor."""
+    least = min(len(one) for one in (*digests.values(), *(floor or ())))
+    return min(least, _NEIGHBOUR_ROWS, int((_NEIGHBOUR_WORK / digests["reference"].frame.geometry.n_cells) ** 0.5))
+
+
+def _with_floor(
+    value: dict[str, Measured], compare: Callable[..., dict[str, Measured]], floor: Floor, n: tuple[int, int]
+) -> dict[str, Metric]:
     """Each measure as a metric with its floor and the floor's error."""
     if floor is None:
         return {name: metric(one.value, one.error, None, n, one.reason, **one.more) for name, one in value.items()}
-    metrics, measured, scale = {}, measures(*floor), _floor_scale(n, (len(floor[0]), len(floor[1])))
+    metrics, measured, scale = {}, compare(*floor), _floor_scale(n, (len(floor[0]), len(floor[1])))
     for name, one in value.items():
         more = one.more | {"floor_error": measured[name].error}
         if "reference" in one.more:
