@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.errno is None and error.filename is None:  # not the system's, but a library's: a defect
+            raise
         return _end(2, on_one_line(f"{error.filename or 'a file'}: cannot be used ({error.strerror or error})"))
     return 0
 
@@ -115,7 +117,9 @@ def _add_info(commands) -> None:
 
 def _info(args) -> str:
     found = calojax.info(args.path, verify=args.verify)
-    return json.dumps(found, indent=1) if args.json else "\n".join(_flat(found))
+    if args.json:
+        return json.dumps(found, indent=1)
+    return "\n".join(f"{key}: {value}" for key, value in configuration.flat(found))
 
 
 def _add_prepare(commands) -> None:
@@ -194,7 +198,11 @@ def _add_generate(commands) -> None:
         "--format", choices=("voxels", "points"), default="voxels", help="CaloChallenge voxels, or hits as x, y, z, E"
     )
     p.add_argument("--chunk", type=_positive, metavar="N", help="showers computed and saved at a time; default 8192")
-    p.add_argument("--resume", action="store_true", help="go on where the same request was interrupted")
+    p.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where an equal request (and code, and kind of device) was interrupted",
+    )
     _add_distributed(p)
     _add_set(p, "generation.tile=128")
     p.set_defaults(run=_generate)
@@ -310,14 +318,6 @@ def _fields(name: str) -> str:
         lines += [f"  {entry.key}" + (f" = {entry.default}" if entry.default else f"  ({entry.type})")]
         lines += [f"      {entry.meaning}"]
     return "\n".join(lines) + "\n"
-
-
-def _flat(table: dict[str, Any], prefix: str = ""):
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}: {value}"
 
 
 def _sentence(text: str) -> str:
