@@ -6,13 +6,14 @@ written.
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import math
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -246,13 +247,18 @@ def evaluate(
     out: str | Path | None = None,
     *,
     train: Any = None,
+    level: str = "standard",
+    compare: Mapping[str, Any] | None = None,
+    published: bool = False,
     progress: bool = True,
 ) -> "Metrics":
     """Judge generated showers against a reference.
 
     reference, generated, train: CaloChallenge files, or (incident_energy (N,), showers (N, V)) in MeV; train: what the
-    generator was trained on, for fair floors and the share of memorised showers. With `out`, a new or empty folder,
-    metrics.json and the report (index.html) are written into it.
+    generator was trained on, for fair floors and the share of memorised showers. level: quick (no classifiers),
+    standard, or full (the protocol of the CaloChallenge). With `out`, a new or empty folder, metrics.json and the
+    report (index.html) are written into it; compare: other generators for the report, by name, each showers as above or
+    a folder judged before against the same reference; published: the CaloChallenge's results in the report, as context.
     """
     from calojax import evaluation  # noqa: PLC0415
 
@@ -260,14 +266,28 @@ def evaluate(
     if out is not None:
         _refuse_full(out)
     cache.keep_compiled()
-    metrics = evaluation.judge(reference, generated, geometry, train=train, progress=progress)
+    judge = functools.partial(
+        evaluation.judge, reference, geometry=geometry, train=train, level=level, progress=progress
+    )
+    metrics = judge(generated)
+    others = {name: _judged(source, judge) for name, source in (compare or {}).items()}
+    for name, other in others.items():
+        evaluation.refuse_other_reference(metrics, other, name)
     if out is not None:
         from calojax import report  # noqa: PLC0415  (matplotlib)
 
         _save_metrics(metrics, out)
         with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
-            report.write(out, metrics, progress=progress)
+            report.write(out, metrics, compare=others, published=published, progress=progress)
     return metrics
+
+
+def _judged(source: Any, judge: Callable[[Any], "Metrics"]) -> "Metrics":
+    """What the judge says of showers, or said of those of a folder."""
+    from calojax import evaluation  # noqa: PLC0415
+
+    is_folder = isinstance(source, (str, Path)) and Path(source).is_dir()
+    return evaluation.load_metrics(source) if is_folder else judge(source)
 
 
 def info(path: str | Path, *, verify: bool = False) -> dict[str, Any]:

@@ -32,6 +32,7 @@ _HOME = {
     "load_metrics": "schema",
     "memorisation_share": "memorisation",
     "prdc": "neighbours",
+    "refuse_other_reference": "schema",
     "response": "energy_response",
     "separation_power": "separation",
     "shower_features": "features",

@@ -172,6 +172,6 @@ def test_prdc_itself():
 
 
 def test_too_few_showers_have_reasons(toy, draw):
-    found = evaluation.judge(draw(5, 0), draw(5, 1), toy, progress=False)
+    found = evaluation.judge(draw(5, 0), draw(5, 1), toy, level="quick", progress=False)
     assert found["fpd"].reason == f"fewer than {distances._ENOUGH} showers"
     assert found["prdc.density"].reason == "fewer than 6 showers"
