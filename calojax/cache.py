@@ -4,7 +4,6 @@ import hashlib
 import os
 import platform
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 
 from calojax.errors import InputError
@@ -23,15 +22,6 @@ def folder() -> Path:
         ) from None
 
 
-def digest(files: Iterable[Path], *words: str) -> str:
-    """Names what was made from the content of these files, in this order, in a way that the words tell apart."""
-    parts = list(words)
-    for path in files:
-        with path.open("rb") as stream:
-            parts.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
-
-
 def keep_compiled() -> None:
     """Let JAX keep what it compiles for the next process, one folder per kind of CPU, unless it is told where already.
 
@@ -43,7 +33,7 @@ def keep_compiled() -> None:
     if getattr(jax.config, "jax_compilation_cache_dir", None):
         return
     try:
-        place = folder() / f"compiled-{_cpu()}"
+        place = folder() / f"compiled-{cpu()}"
         place.mkdir(parents=True, exist_ok=True)
     except (InputError, OSError):
         return
@@ -55,7 +45,7 @@ def keep_compiled() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _cpu() -> str:
+def cpu() -> str:
     """A name for the instruction set that compiled code is bound to."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

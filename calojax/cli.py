@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.errno is None and error.filename is None:  # not the system's, but a library's: a defect
+            raise
         return _end(2, on_one_line(f"{error.filename or 'a file'}: cannot be used ({error.strerror or error})"))
     return 0
 
@@ -115,7 +117,9 @@ def _add_info(commands) -> None:
 
 def _info(args) -> str:
     found = calojax.info(args.path, verify=args.verify)
-    return json.dumps(found, indent=1) if args.json else "\n".join(_flat(found))
+    if args.json:
+        return json.dumps(found, indent=1)
+    return "\n".join(f"{key}: {value}" for key, value in configuration.flat(found))
 
 
 def _add_prepare(commands) -> None:
@@ -194,7 +198,11 @@ def _add_generate(commands) -> None:
         "--format", choices=("voxels", "points"), default="voxels", help="CaloChallenge voxels, or hits as x, y, z, E"
     )
     p.add_argument("--chunk", type=_positive, metavar="N", help="showers computed and saved at a time; default 8192")
-    p.add_argument("--resume", action="store_true", help="go on where the same request was interrupted")
+    p.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where an equal request (and code, and kind of device) was interrupted",
+    )
     _add_distributed(p)
     _add_set(p, "generation.tile=128")
     p.set_defaults(run=_generate)
@@ -226,11 +234,26 @@ def _add_evaluate(commands) -> None:
     p.add_argument("--geometry", required=True, metavar="G", help=_GEOMETRIES)
     p.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder of the report and metrics.json")
     p.add_argument("--train", type=_path, metavar="FILE", help="the training showers: gives floors and memorised share")
+    depth = p.add_mutually_exclusive_group()
+    depth.add_argument("--quick", action="store_true", help="no classifiers: about a minute")
+    depth.add_argument("--full", action="store_true", help="the protocol of the CaloChallenge: hours")
+    text = "another generator of the report: its showers, or a folder judged before; may be repeated"
+    p.add_argument("--compare", type=_named, action="append", default=[], metavar="NAME=FILE", help=text)
+    p.add_argument("--published", action="store_true", help="the CaloChallenge's results in the report, as context")
     p.set_defaults(run=_evaluate)
 
 
 def _evaluate(args) -> str:
-    metrics = calojax.evaluate(args.reference, args.generated, args.geometry, args.out, train=args.train)
+    metrics = calojax.evaluate(
+        args.reference,
+        args.generated,
+        args.geometry,
+        args.out,
+        train=args.train,
+        level="quick" if args.quick else "full" if args.full else "standard",
+        compare=dict(args.compare),
+        published=args.published,
+    )
     return f"{args.out}: {len(metrics)} metrics in metrics.json, report in index.html"
 
 
@@ -263,6 +286,13 @@ def _path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise argparse.ArgumentTypeError(f"{text} names a home folder that is unknown") from None
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=FILE")
+    return name, _path(path)
 
 
 def _whole(text: str) -> int:
@@ -310,14 +340,6 @@ def _fields(name: str) -> str:
         lines += [f"  {entry.key}" + (f" = {entry.default}" if entry.default else f"  ({entry.type})")]
         lines += [f"      {entry.meaning}"]
     return "\n".join(lines) + "\n"
-
-
-def _flat(table: dict[str, Any], prefix: str = ""):
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}: {value}"
 
 
 def _sentence(text: str) -> str:

@@ -7,14 +7,14 @@ library and (to write TOML) tomli_w, so that the command line can list every fie
 
 import dataclasses
 import difflib
-import hashlib
 import json
 import tomllib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from calojax import digests
 from calojax.errors import InputError
 
 T = TypeVar("T")
@@ -97,9 +97,18 @@ def to_toml(config: Any, **head: str) -> str:
     return tomli_w.dumps(head | to_table(config))
 
 
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a table and of those within it, with its dotted key."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
 def digest(config: Any) -> str:
     """SHA-256 (hex) of the complete configuration, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(to_table(config), sort_keys=True).encode()).hexdigest()
+    return digests.of_table(to_table(config))
 
 
 def describe(cls: type) -> list[Entry]:

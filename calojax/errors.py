@@ -28,6 +28,11 @@ def on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def first_line(error: Exception) -> str:
+    """What a library said, which may be a page, in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def field(table: str, name: str, value: object, rule: str) -> InputError:
     """What to raise when a field of a configuration's table has a value that it cannot have."""
     return InputError(

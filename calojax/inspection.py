@@ -67,11 +67,21 @@ def _shards(path: Path, verify: bool) -> dict[str, Any]:
 def _run(path: Path) -> dict[str, Any]:
     from calojax import config as configuration  # noqa: PLC0415
     from calojax.shards import Manifest  # noqa: PLC0415
-    from calojax.training import checkpoints, metrics  # noqa: PLC0415
+    from calojax.training import checkpoints, metrics, package  # noqa: PLC0415
 
     manifest, lines = Manifest.read(path), metrics.read(path)
-    provenance = _provenance(path / "provenance.json")
+    if (path / package.PARAMS).is_file():
+        return {
+            "kind": "packaged model",
+            "path": str(path),
+            "system": manifest.system,
+            "trained on": {"rows": manifest.rows, "digest": manifest.digest},
+            "config": configuration.read_toml(path / package.CONFIG),
+        }
+    origin = path / "provenance.json"
+    provenance = configuration.read_json(origin) if origin.is_file() else {}
     found = checkpoints.listed(path)
+    latest = _versions(path, found) or provenance.get("versions")
     done, steps = (max(found, default=0), provenance.get("steps"))
     finished = done == steps and not checkpoints.latest_meta(path).get("unvalidated")
     values: dict[str, float] = {}
@@ -92,14 +102,17 @@ def _run(path: Path) -> dict[str, Any]:
         "trained on": {"rows": manifest.rows, "digest": manifest.digest},
         "config": configuration.read_toml(path / "config.toml"),
         "provenance": provenance,
-    }
+    } | ({} if latest == provenance.get("versions") else {"versions of the latest checkpoint": latest})
 
 
-def _provenance(path: Path) -> dict[str, Any]:
-    """A packaged model has none."""
+def _versions(run: Path, found: dict[int, float | None]) -> dict[str, str] | None:
+    """Those that the latest checkpoint was saved with: a run may have been resumed on another machine."""
     from calojax import config as configuration  # noqa: PLC0415
+    from calojax.training import checkpoints  # noqa: PLC0415
 
-    return configuration.read_json(path) if path.is_file() else {}
+    if not found:
+        return None
+    return configuration.read_json(run / checkpoints.FOLDER / str(max(found)) / "meta" / "metadata").get("versions")
 
 
 def _number(value: float) -> float:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from calojax.errors import InputError
 
@@ -19,6 +19,7 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR
 _DEAF = 20.0  # seconds after the first signal in which others are ignored
 _PATIENCE = 5.0  # seconds the main thread gets to notice a signal before the process leaves without it
 _CLOSE = 0  # no signal has this number
+_last_acts: list[Callable[[], None]] = []
 
 
 @contextmanager
@@ -90,9 +91,22 @@ class Stop:
 
 
 def leave(code: int = 130, sentence: str = "interrupted") -> None:
-    """End the process at once, by default as an interrupted one."""
+    """End the process at once, by default as an interrupted one; of cleaning up only `before_leaving` is done."""
     print(f"calojax: {sentence}", file=sys.stderr, flush=True)
+    for act in reversed(_last_acts):
+        with suppress(Exception):
+            act()
     os._exit(code)
+
+
+@contextmanager
+def before_leaving(act: Callable[[], None]) -> Iterator[None]:
+    """Within it a process that leaves does this first; for what lies on the disk and would stay there."""
+    _last_acts.append(act)
+    try:
+        yield
+    finally:
+        _last_acts.remove(act)
 
 
 @contextmanager

@@ -4,19 +4,20 @@ Paths may be strings. Energies are in MeV. Whatever cannot be used is an `InputE
 written.
 """
 
+import contextlib
 import dataclasses
-import hashlib
+import functools
 import itertools
 import json
 import math
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calojax import cache, writing
+from calojax import cache, digests, writing
 from calojax import config as configuration
 from calojax import data as shipped
 from calojax import system as systems
@@ -105,8 +106,12 @@ def train(
     data: a folder of shards, or outside files (prepared first, into the cache), or "sample"; default: as the TOML says.
     out: a new folder for the run, default `runs/NAME`, then `runs/NAME-2`, after the TOML file; resume: go on from the
     latest checkpoint in `out`; verify: compare every byte of the shards with its checksum, otherwise done once only;
-    settings: overrides as `key=value`. At the end the losses are drawn into out/report/index.html. Ctrl-C saves a
-    checkpoint and raises KeyboardInterrupt.
+    settings: overrides as `key=value`. At the end the losses are drawn into out/report/index.html.
+
+    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint and raise KeyboardInterrupt. Python cannot raise it while a step is
+    compiled, the first parameters are made or a phase is fitted: a signal that comes then saves, and ends the process
+    with os._exit(130). Nothing of the caller runs any more, and a notebook loses its kernel. Outside the main thread no
+    signal is heard.
     """
     asked = experiment(config, settings)
     if out is None and resume:
@@ -131,7 +136,8 @@ def train(
     sources = _paths(given) if given else []
     if [str(path) for path in sources] == [SAMPLE]:
         asked = _training_part(asked)
-    shards = _shards(asked, sources, config, verify)
+    with processes.together():
+        shards = _shards(asked, sources, config, verify)
     trained = training.run(systems.load(asked.system), asked.config, shards, out, resume=resume, progress=progress)
     if processes.is_first():
         _report_losses(out)
@@ -144,12 +150,13 @@ def load(run: "str | Path | Loaded", settings: Iterable[str] = ()) -> "Loaded":
     settings: overrides of the `[generation]` table as `generation.key=value`.
     """
     from calojax import training  # noqa: PLC0415  (JAX)
-    from calojax.training import folder  # noqa: PLC0415
+    from calojax.training import folder, processes  # noqa: PLC0415
 
     if isinstance(run, training.Loaded):
         return run
     cache.keep_compiled()
-    _, module, config = folder.describe(run)
+    with processes.together():
+        _, module, config = folder.describe(run)
     table = configuration.to_table(config)
     for setting in settings:
         if not setting.startswith("generation."):
@@ -188,22 +195,23 @@ def generate(
     Returns Showers(incident_energy (N,), showers (N, V)) in MeV; with `out`, a file that must not exist yet, showers
     are streamed into it and its path is returned. The same seed gives the same showers.
     format: of the file, "voxels" as the CaloChallenge has it, or "points", the hits as x, y, z, E (files.showerdata);
-    chunk: showers that are computed and saved at a time, default 8,192; resume: go on where the same request was
-    interrupted (from the start if it was not begun).
+    chunk: showers that are computed and saved at a time, default 8,192; resume: go on where an equal request was
+    interrupted (from the start if it was not begun); another one, or other code or kind of device, is an InputError.
     """
     import numpy as np  # noqa: PLC0415
 
     from calojax import generation, geometry  # noqa: PLC0415
     from calojax.training import processes  # noqa: PLC0415
 
-    if out is not None and not resume:
-        writing.refuse_existing(Path(out))
+    if out is not None and not resume and processes.alone():
+        writing.refuse_existing(Path(out))  # of several processes the first one looks, when all are there
     if sum(given is not None for given in (energies, n, conditions)) != 1:
         raise TypeError("generate needs exactly one of energies, n and conditions")
     _check_request(n, energy, energy_range, seed)
     loaded = load(run, settings)
     if conditions is not None:
-        given = loaded.system.conditions(Path(conditions))
+        with processes.together():
+            given = loaded.system.conditions(Path(conditions))
     else:
         if n is not None:
             energies = _draw_energies(n, energy, energy_range or loaded.manifest.ranges["incident_energy"], seed)
@@ -239,13 +247,18 @@ def evaluate(
     out: str | Path | None = None,
     *,
     train: Any = None,
+    level: str = "standard",
+    compare: Mapping[str, Any] | None = None,
+    published: bool = False,
     progress: bool = True,
 ) -> "Metrics":
     """Judge generated showers against a reference.
 
     reference, generated, train: CaloChallenge files, or (incident_energy (N,), showers (N, V)) in MeV; train: what the
-    generator was trained on, for fair floors and the share of memorised showers. With `out`, a new or empty folder,
-    metrics.json and the report (index.html) are written into it.
+    generator was trained on, for fair floors and the share of memorised showers. level: quick (no classifiers),
+    standard, or full (the protocol of the CaloChallenge). With `out`, a new or empty folder, metrics.json and the
+    report (index.html) are written into it; compare: other generators for the report, by name, each showers as above or
+    a folder judged before against the same reference; published: the CaloChallenge's results in the report, as context.
     """
     from calojax import evaluation  # noqa: PLC0415
 
@@ -253,14 +266,28 @@ def evaluate(
     if out is not None:
         _refuse_full(out)
     cache.keep_compiled()
-    metrics = evaluation.judge(reference, generated, geometry, train=train, progress=progress)
+    judge = functools.partial(
+        evaluation.judge, reference, geometry=geometry, train=train, level=level, progress=progress
+    )
+    metrics = judge(generated)
+    others = {name: _judged(source, judge) for name, source in (compare or {}).items()}
+    for name, other in others.items():
+        evaluation.refuse_other_reference(metrics, other, name)
     if out is not None:
         from calojax import report  # noqa: PLC0415  (matplotlib)
 
         _save_metrics(metrics, out)
         with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
-            report.write(out, metrics, progress=progress)
+            report.write(out, metrics, compare=others, published=published, progress=progress)
     return metrics
+
+
+def _judged(source: Any, judge: Callable[[Any], "Metrics"]) -> "Metrics":
+    """What the judge says of showers, or said of those of a folder."""
+    from calojax import evaluation  # noqa: PLC0415
+
+    is_folder = isinstance(source, (str, Path)) and Path(source).is_dir()
+    return evaluation.load_metrics(source) if is_folder else judge(source)
 
 
 def info(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
@@ -296,7 +323,7 @@ def _save_metrics(metrics: "Metrics", out: Path) -> None:
         try:
             metrics.save(partial)
             os.replace(partial, out)
-        except OSError:
+        except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
@@ -385,6 +412,15 @@ def _shards(asked: Experiment, sources: list[Path], config: str | Path, verify: 
     given = len(paths) == 1 and paths[0].is_dir()
     folder = paths[0] if given else _cached(asked, paths)
     from calojax.shards import Shards  # noqa: PLC0415  (numpy)
+    from calojax.training.package import CONFIG  # noqa: PLC0415  (JAX)
+
+    if given and (folder / CONFIG).is_file():
+        raise InputError(
+            where=str(folder),
+            found="is a run",
+            rule="a training reads shards",
+            remedy="give the folder made by `calojax prepare`; to go on with the run, --out RUN --resume",
+        )
 
     try:
         found = Shards(folder, verify=verify or None)
@@ -428,16 +464,15 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
             )
     from calojax.shards import manifest  # noqa: PLC0415
 
-    code = Path(systems.load(asked.system).__file__ or "").parent
     content = {
         "system": asked.system,
         "format": manifest.VERSION,
-        "code": [_digest(path) for path in sorted(code.rglob("*.py"))],
-        "sources": [_digest(path) for path in sources],
+        "code": digests.of_code(),
+        "sources": [digests.of_file(path) for path in sources],
         "data": configuration.to_table(asked.config.data),
         "geometry": _geometry_digest(asked.config.data),
     }
-    name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+    name = digests.of_table(content)[:20]
     folder = cache.folder() / "shards" / name
     if not folder.is_dir():
         try:
@@ -452,6 +487,9 @@ def _cached(asked: Experiment, sources: list[Path]) -> Path:
         with writing.claimed(folder.with_name(f".{name}.claim"), wait=True):
             if not folder.is_dir():  # another process may have made it meanwhile
                 _prepare(asked.system, sources, folder, asked.config)
+        for left in folder.parent.glob(".*.claim"):  # by processes that were killed: claimed and let go, it is removed
+            with contextlib.suppress(InputError), writing.claimed(left):
+                pass
     return folder
 
 
@@ -464,13 +502,8 @@ def _geometry_digest(data: Any) -> str:
     """Of the file that the data name as their geometry; "" for one by name."""
     text = str(getattr(data, "geometry", ""))
     files = (Path(name) for name in (text, text.rpartition(":")[0]))
-    return next((_digest(path) for path in files if path.is_file()), "")
+    return next((digests.of_file(path) for path in files if path.is_file()), "")
 
 
 def _paths(sources: Sequence[str | Path] | str | Path) -> list[Path]:
     return [Path(sources)] if isinstance(sources, (str, Path)) else [Path(path) for path in sources]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

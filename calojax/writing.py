@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from calojax.errors import InputError
+from calojax import stopping
+from calojax.errors import InputError, first_line
 
 _SPARE = 8 << 20  # bytes left free on a disk: for what a library writes beside the data
 
@@ -40,10 +41,9 @@ def refusals(path: Path | str, remedy: str = "give another --out") -> Iterator[N
     try:
         yield
     except OSError as error:
-        said = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             where=str(path),
-            found=f"cannot be written ({said})",
+            found=f"cannot be written ({error.strerror or first_line(error)})",
             rule="there must be room and permission for new files",
             remedy=remedy,
         ) from None
@@ -57,30 +57,51 @@ def storable(name: str) -> str:
 def text(path: Path, content: str) -> None:
     """A text file (UTF-8), whole or not at all, in place of what was there."""
     temporary = partial(path)
-    temporary.write_text(content, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(content, encoding="utf-8")
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 @contextlib.contextmanager
 def claimed(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Make a folder and be the only process that works in it, as long as the context lasts or the process lives.
 
-    wait: until another process lets go, in place of an InputError. Whoever waited looks again at what is there. On a
+    At the end it is removed if it is empty, and without `wait` so are the empty ones that were made above it.
+    wait: until another process lets go, in place of an InputError; whoever waited looks again at what is there. On a
     file system without locks nobody is kept out.
     """
     with refusals(folder):
+        made = [path for path in folder.parents if not path.exists() and not wait]
         handle = _lock(folder, wait)
+
+    def clear() -> None:
+        for path in (folder, *made) if _is(folder, handle) else made:
+            with contextlib.suppress(OSError):  # most often because it is not empty
+                path.rmdir()
+
     try:
-        yield
+        with stopping.before_leaving(clear):
+            yield
     finally:
+        clear()
         os.close(handle)
 
 
 def _lock(folder: Path, wait: bool) -> int:
     """A handle of the folder that holds its lock."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+        try:
+            handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        except FileNotFoundError:
+            if folder.is_symlink() or not folder.parent.is_dir():  # a link that leads nowhere
+                raise
+            continue  # removed by the one that had it
         try:
             _flock(handle, wait)
         except BlockingIOError:
@@ -91,10 +112,17 @@ def _lock(folder: Path, wait: bool) -> int:
                 rule="only one may",
                 remedy="wait for it or give another --out",
             ) from None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), folder.stat()):
-                return handle
+        if _is(folder, handle):
+            return handle
         os.close(handle)  # renamed or removed by the one that had it
+
+
+def _is(folder: Path, handle: int) -> bool:
+    """Whether a handle is of the folder that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(handle), folder.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _flock(handle: int, wait: bool) -> None:

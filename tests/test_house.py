@@ -27,9 +27,9 @@ ORDER = (
     {"training"},
     {"nn", "shards", "files"},
     {"geometry"},
-    {"system", "progress", "cache", "data", "writing", "stopping"},
-    {"config"},
-    {"errors", "lazy"},
+    {"system", "progress", "cache", "data", "writing"},
+    {"config", "stopping"},
+    {"errors", "lazy", "digests"},
 )
 LEVEL = {room: level for level, row in enumerate(ORDER) for room in row}
 HEAVY = ("jax", "numpy", "scipy", "h5py", "matplotlib", "flax", "optax", "orbax")

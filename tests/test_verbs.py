@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from calojax import data, training, verbs
+from calojax import data, digests, training, verbs
 from calojax.errors import InputError
 from calojax.shards import Manifest
 from calojax.training import folder
@@ -153,10 +153,13 @@ def test_a_run_is_named_after_its_file_and_the_next_one_gets_a_number(toml, slic
         (["absent"], "absent: does not exist"),
         (["folder", "other.hdf5"], "folder among several sources"),
         (["folder"], "has no manifest.json"),
+        (["a run"], "a run: is a run, but a training reads shards"),
     ],
 )
 def test_data_that_cannot_be_used_are_named(toml, trained, tmp_path, paths, said):
     (tmp_path / "folder").mkdir()
+    (tmp_path / "a run").mkdir()
+    (tmp_path / "a run" / "config.toml").touch()
     with pytest.raises(InputError, match=said):
         verbs.train(toml(), paths)
     assert trained == []
@@ -183,6 +186,16 @@ def test_files_are_prepared_again_when_their_geometry_changes(toml, slice_of_sam
     assert named[0] == named[2] != named[1]
 
 
+def test_files_are_prepared_again_when_any_code_changes(toml, slice_of_sample, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked, named = verbs.experiment(toml()), []
+    monkeypatch.setattr(verbs, "_prepare", lambda system, sources, out, config: named.append(out))
+    for code in ("one", "two", "one"):
+        monkeypatch.setattr(digests, "of_code", lambda code=code: code)
+        verbs._cached(asked, [slice_of_sample])
+    assert named[0] == named[2] != named[1]
+
+
 def test_two_processes_prepare_the_same_files_once(toml, slice_of_sample, tmp_path, monkeypatch):
     """The second one waits for the first and uses what it made."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -198,9 +211,12 @@ def test_two_processes_prepare_the_same_files_once(toml, slice_of_sample, tmp_pa
     first = threading.Thread(target=verbs._cached, args=(asked, [slice_of_sample]))
     first.start()
     assert begun.wait(10)
+    stale = tmp_path / "calojax" / "shards" / ".killed.claim"
+    stale.mkdir()
     folder = verbs._cached(asked, [slice_of_sample])
     first.join()
     assert len(made) == 1
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     assert Manifest.read(folder).rows == made[0].rows
 
 

@@ -60,15 +60,66 @@ def test_who_waits_gets_the_folder_after_the_first_one_renamed_it(tmp_path):
         folder.rename(tmp_path / "whole")
     waiting.join(10)
     assert got.is_set()
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_an_empty_folder_goes_with_the_parents_made_for_it(tmp_path):
+    folder = tmp_path / "a" / "b" / "folder"
+    with writing.claimed(folder):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with writing.claimed(folder):
+        (folder / "file").touch()
+    assert (folder / "file").is_file()
+
+
+def test_another_folder_of_the_same_name_is_left_alone(tmp_path):
+    folder = tmp_path / "folder"
+    with writing.claimed(folder):
+        folder.rename(tmp_path / "whole")
+        folder.mkdir()
     assert folder.is_dir()
-    assert (tmp_path / "whole").is_dir()
+
+
+def test_waiting_for_a_folder_that_comes_and_goes(tmp_path):
+    """Each one that has it finds no other in it."""
+    folder, inside, most = tmp_path / "folder", [], []
+
+    def work():
+        for _ in range(50):
+            with writing.claimed(folder, wait=True):
+                inside.append(None)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 200
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_that_cannot_get_its_name_leaves_nothing(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(IsADirectoryError):
+        writing.text(tmp_path / "a", "content")
+    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    refused = pytest.raises(InputError, match=r"cannot be written \(Not a directory\)")
-    with refused, writing.claimed(tmp_path / "file" / "folder"):
-        pass
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    cases = (
+        ("file/folder", "Not a directory"),
+        ("file", "Not a directory"),
+        ("link", "No such file"),
+        ("link/folder", "No such file"),
+    )
+    for name, said in cases:
+        with pytest.raises(InputError, match=rf"cannot be written \({said}"), writing.claimed(tmp_path / name):
+            pass
 
 
 def test_text_replaces_what_was_there_and_leaves_no_other_file(tmp_path):

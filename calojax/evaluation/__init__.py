@@ -18,6 +18,8 @@ _HOME = {
     "energy_bins": "energy",
     "feature_names": "features",
     "fixed_energy_correlations": "fixed_energy",
+    "fpd": "frechet",
+    "frechet_distance": "frechet",
     "frobenius_occupancy": "occupancy",
     "hit_counts": "hits",
     "hit_pearson": "occupancy",
@@ -25,13 +27,17 @@ _HOME = {
     "hits_at_energy": "hits",
     "inspect": "inspection",
     "judge": "judging",
+    "kpd": "kernel",
     "layer_moments": "features",
     "load_metrics": "schema",
     "memorisation_share": "memorisation",
+    "prdc": "neighbours",
+    "refuse_other_reference": "schema",
     "response": "energy_response",
     "separation_power": "separation",
     "shower_features": "features",
     "verdict": "verdicts",
+    "wasserstein_distance": "wasserstein",
 }
 __all__ = sorted(_HOME)
 __getattr__ = lazy.names(__name__, _HOME)

@@ -58,17 +58,22 @@ class Digest:
         """Counts (K, C, B + 2) of every family of the frame; the first and last bin are what lies outside."""
         sample, counts = self.sample, {}
         for name in histograms.FAMILIES:
-            family = self.frame.families[name]
-            values = histograms.values(name, sample.moments, sample.incident_energy, family.layers)
-            counts[name] = histograms.counts(values, family.edges, sample.n_blocks)
+            counts[name] = histograms.counts(self.values(name), self.frame.families[name].edges, sample.n_blocks)
         counts["voxel"] = sample.spectrum[:, None]
         counts["n_hits"] = histograms.counts(
-            self.n_hits[:, None].astype(float), self.frame.families["n_hits"].edges, sample.n_blocks
+            self.values("n_hits"), self.frame.families["n_hits"].edges, sample.n_blocks
         )
         stages = hits.hit_counts(sample.patterns, self.frame.geometry, sample.n_blocks)
         for stage in STAGES:
             counts[stage] = np.pad(getattr(stages, stage), ((0, 0), (1, 1)))[:, None]
         return counts
+
+    def values(self, family: str) -> np.ndarray:
+        """What a family of quantities that every shower has histograms: (N, C) float64."""
+        if family == "n_hits":
+            return self.n_hits[:, None].astype(float)
+        layers = self.frame.families[family].layers
+        return histograms.values(family, self.sample.moments, self.sample.incident_energy, layers)
 
     @cached_property
     def n_hits(self) -> np.ndarray:

@@ -8,15 +8,27 @@ ones, or, without a training file, one half of the reference against the other. 
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calojax.evaluation import curves, digest, histograms, inspection, memorisation, occupancy, sample
+from calojax.evaluation import (
+    curves,
+    digest,
+    distances,
+    histograms,
+    inspection,
+    levels,
+    memorisation,
+    occupancy,
+    sample,
+)
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.inspection import Inspection
+from calojax.evaluation.levels import Level
 from calojax.evaluation.measures import Measured, measures
 from calojax.evaluation.patterns import Patterns
 from calojax.evaluation.schema import Metric, Metrics, metric
@@ -28,6 +40,7 @@ Sources = Mapping[str, Source]
 Floor = tuple[Digest, Digest] | None  # what is compared for the floors; None if there is nothing
 
 _MATRIX_ROWS, _MATRIX_WORK = 10_000, 4.2e12  # showers, and showers x cells^2, that the hit matrix is made of at most
+_NEIGHBOUR_WORK = 6.5e11  # showers^2 x cells that neighbours are looked for in
 _UNITS_PER_TILE = 250  # a tile of the hit matrix takes about as long as reading this many showers
 
 
@@ -37,18 +50,19 @@ def judge(
     geometry: Any,
     out: Path | str | None = None,
     train: Source | None = None,
-    quick: bool = True,
+    level: str = "standard",
     progress: bool = True,
 ) -> Metrics:
     """Compare generated showers with a reference.
 
     reference, generated, train: a CaloChallenge file, or (incident_energy (N,), showers (N, V)) in MeV.
     geometry: a Cylinder, or what `geometry.load` takes. train: the showers the generator was trained on; gives fair
-    floors and the share of memorised showers. out: a folder for metrics.json and curves.npz. quick: no classifiers;
-    the only level so far. Raises InputError for what cannot be compared, before anything is written.
+    floors and the share of memorised showers. out: a folder for metrics.json and curves.npz. level: quick,
+    standard or full. Raises InputError for what cannot be compared, before anything is written.
     """
     from calojax import geometry as geometries  # noqa: PLC0415
 
+    depth = levels.level(level)
     geometry = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
     sources: dict[str, Source] = {"reference": reference, "generated": generated}
     if train is not None:
@@ -61,12 +75,13 @@ def judge(
     with Progress(work + compared, "judge", enabled=progress) as bar:
         digests = _digest(digested, found["reference"].maximum, geometry, bar)
         floor = (digests["reference"], digests["train"]) if train is not None else _halves(digests["reference"])
-        metrics = _with_floor(measures(digests["reference"], digests["generated"]), floor, n)
+        compare = partial(_compare, rows=_rows(digests, floor, depth))
+        metrics = _with_floor(compare(digests["reference"], digests["generated"]), compare, floor, n)
         matrix_metric, matrices = _occupancy(digests, floor, n, bar)
         metrics["frobenius.occupancy"] = matrix_metric
         metrics["memorisation.share"] = _memorisation(showers, bar)
     result = Metrics(
-        _inputs(sources, digests, floor, geometry, quick),
+        _inputs(sources, showers, floor, geometry, depth),
         metrics,
         tuple(_warnings(found, digests, train is not None)),
         curves.curves(digests)
@@ -103,11 +118,28 @@ def _halves(reference: Digest) -> Floor:
     return Digest(reference.frame, reference.sample.half(0)), Digest(reference.frame, reference.sample.half(1))
 
 
-def _with_floor(value: dict[str, Measured], floor: Floor, n: tuple[int, int]) -> dict[str, Metric]:
+def _compare(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
+    """Everything that a floor is made of in the same way."""
+    return (
+        measures(reference, other)
+        | distances.of_features(reference, other)
+        | distances.of_showers(reference, other, rows)
+    )
+
+
+def _rows(digests: Mapping[str, Digest], floor: Floor, depth: Level) -> int:
+    """How many showers of every set neighbours are looked for among: as many for the value as for the floor."""
+    least = min(len(one) for one in (*digests.values(), *(floor or ())))
+    return min(least, depth.neighbours, int((_NEIGHBOUR_WORK / digests["reference"].frame.geometry.n_cells) ** 0.5))
+
+
+def _with_floor(
+    value: dict[str, Measured], compare: Callable[..., dict[str, Measured]], floor: Floor, n: tuple[int, int]
+) -> dict[str, Metric]:
     """Each measure as a metric with its floor and the floor's error."""
     if floor is None:
         return {name: metric(one.value, one.error, None, n, one.reason, **one.more) for name, one in value.items()}
-    metrics, measured, scale = {}, measures(*floor), _floor_scale(n, (len(floor[0]), len(floor[1])))
+    metrics, measured, scale = {}, compare(*floor), _floor_scale(n, (len(floor[0]), len(floor[1])))
     for name, one in value.items():
         more = one.more | {"floor_error": measured[name].error}
         if "reference" in one.more:
@@ -171,21 +203,21 @@ def _memorisation(showers: Mapping[str, Sparse], bar: Progress) -> Metric:
 
 
 def _inputs(
-    sources: Sources, digests: Mapping[str, Digest], floor: Floor, geometry: Any, quick: bool
+    sources: Sources, showers: Mapping[str, Sparse], floor: Floor, geometry: Any, depth: Level
 ) -> dict[str, Any]:
     """What was compared, so that a number can be traced."""
     from calojax import __version__  # noqa: PLC0415
 
-    kind = "training showers against the reference" if "train" in digests else "halves of the reference"
+    kind = "training showers against the reference" if "train" in showers else "halves of the reference"
     n_floor = {"n_reference": len(floor[0]) if floor else 0, "n_generated": len(floor[1]) if floor else 0}
     given = {
-        name: {"source": label(source), "showers": len(digests[name])} | origin(source)
+        name: {"source": label(source), "showers": len(showers[name]), "digest": showers[name].digest} | origin(source)
         for name, source in sources.items()
     }
     return given | {
         "geometry": {"name": geometry.name, "digest": geometry.digest, "threshold": geometry.threshold},
         "floor": {"kind": kind, **n_floor},
-        "level": "quick" if quick else "default",
+        "level": depth.name,
         "versions": {"calojax": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calojax import digests
 from calojax.evaluation import features
 from calojax.evaluation.features import Hits
 from calojax.evaluation.sources import Block
@@ -23,6 +24,11 @@ class Sparse:
 
     def __len__(self) -> int:
         return len(self.incident_energy)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the energies and hits."""
+        return digests.of_arrays((self.incident_energy, self.offsets, self.cell, self.energy))
 
     def take(self, rows: np.ndarray) -> "Sparse":
         """The given rows (n,), in that order; one may be there several times."""

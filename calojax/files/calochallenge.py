@@ -6,7 +6,6 @@ Letters: N showers, V cells of the geometry.
 """
 
 import contextlib
-import hashlib
 import os
 import warnings
 import zlib
@@ -109,12 +108,6 @@ def stream(
                     yield block
                     line.advance(len(block.incident_energy))
                 start = max(0, start - source.rows)
-
-
-def digest(path: str | Path) -> str:
-    """SHA-256 (hex) of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def pack(showers: np.ndarray, compression: int = 1) -> bytes:

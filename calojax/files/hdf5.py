@@ -12,7 +12,7 @@ from typing import Any
 
 import h5py
 
-from calojax.errors import InputError
+from calojax.errors import InputError, first_line
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -83,11 +83,6 @@ def unreadable(path: Path, key: str, rows: str, error: Exception) -> InputError:
 def refused(where: str, found: str, rule: str, remedy: str) -> InputError:
     """InputError, shorter to write."""
     return InputError(where=where, found=found, rule=rule, remedy=remedy)
-
-
-def first_line(error: Exception) -> str:
-    """What a library said, on one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def plain(value: Any) -> Any:

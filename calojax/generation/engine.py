@@ -53,7 +53,7 @@ def run(
     conditions: arrays (N, ...) by name, `incident_energy` (N,) in MeV among them; chunk: showers of a piece, rounded up
     to whole windows, default 8,192: no bit of a shower depends on it; trained: smallest and largest value by condition
     (`manifest.ranges`), a warning says by how much others are more than 1 % outside; devices: default all local ones.
-    Of several processes each makes every n-th piece.
+    Of several processes each makes every n-th piece; a signal ends them after the pieces at hand.
     Raises InputError for conditions that are not finite or energies not above 0, NonFiniteShower naming the shower.
     """
     conditions = _checked(conditions)
@@ -71,7 +71,7 @@ def run(
         tiles = (cells for number in wanted for cells in _tiles(energies, pieces[number], window, tile))
         grouped = itertools.groupby(_results(jobs, tiles), key=lambda hits: int(hits.shower[0]) // size)
         blocks = ((number, _assemble(conditions, list(found))) for number, found in grouped)
-        for written in _appended(sink, blocks):
+        for written in processes.side_by_side(_appended(sink, blocks)):
             line.advance(written)
         return sink.finish(len(pieces))
 

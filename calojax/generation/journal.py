@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from calojax import config as configuration
-from calojax import writing
+from calojax import stopping, writing
 from calojax.errors import InputError, NotFinite
 from calojax.generation.layouts import Layout, Piece
 from calojax.generation.sinks import Block
@@ -41,11 +41,12 @@ class Files:
         self._whole = False
 
     def __enter__(self) -> "Files":
-        self._stack = ExitStack()
-        self._whole = self._resume and _request_of(self.path) == json.dumps(self._request)
-        if processes.is_first():
-            self._remove_leftover() if self._whole else self._begin()
-        processes.meet("request is checked")
+        self._whole = self._resume and _request_of(self.path) == self._request
+        with ExitStack() as stack:
+            with processes.together():
+                if processes.is_first():
+                    self._remove_leftover() if self._whole else self._begin(stack)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, kind, *error) -> None:
@@ -74,19 +75,22 @@ class Files:
             os.replace(temporary, self._name(piece))
 
     def finish(self, pieces: int) -> Path:
-        processes.meet("pieces are written")
-        if processes.is_first() and not self._whole:
-            with writing.refusals(self.path):
+        with processes.together(), writing.refusals(self.path):
+            if processes.is_first() and not self._whole:
                 whole = self._folder / "whole"
                 whole.unlink(missing_ok=True)
                 self._layout.write(whole, map(self._read, range(pieces)))
+                writing.refuse_existing(self.path)
                 os.replace(whole, self.path)
-        processes.meet("file is whole")
         return self.path
 
-    def _begin(self) -> None:
+    def _begin(self, stack: ExitStack) -> None:
         """Claim the journal and see to it that it is of this request."""
+        if self._resume and (made_for := _request_of(self.path)):
+            _refuse_other(self.path, made_for, self._request)
         writing.refuse_existing(self.path)
+        stack.enter_context(writing.claimed(self._folder))
+        writing.refuse_existing(self.path)  # made by another process just before
         begun = self._folder / _REQUEST
         if begun.is_file() and self._pieces():
             if not self._resume:
@@ -97,7 +101,7 @@ class Files:
                     remedy="go on with --resume, or remove that folder",
                 )
             _refuse_other(self.path, configuration.read_json(begun), self._request)
-        self._stack.enter_context(writing.claimed(self._folder))
+        stack.enter_context(stopping.before_leaving(self._remove_if_empty))
         if not begun.is_file():
             for left in self._folder.iterdir():  # pieces of any request, whose removal was cut short
                 left.unlink()
@@ -106,6 +110,11 @@ class Files:
     def _pieces(self) -> int:
         """How many are there."""
         return sum(1 for _ in self._folder.glob("[0-9]*.npz"))
+
+    def _remove_if_empty(self) -> None:
+        """Take away a journal that has no piece."""
+        if not self._pieces():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _remove_leftover(self) -> None:
         """Take away the journal of a file that is whole, where its writer was killed before it could."""
@@ -131,21 +140,24 @@ class Files:
             ) from None
 
 
-def _request_of(path: Path) -> str | None:
-    """The request that a file was made for."""
+def _request_of(path: Path) -> dict[str, Any] | None:
+    """The request that a file was made for; None of one that is not there or not ours."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return file.attrs.get("request")
-    except OSError:
+            found = json.loads(str(file.attrs["request"]))
+    except (OSError, KeyError, TypeError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def _refuse_other(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    for key in {**before, **now}:
-        if before.get(key) != now.get(key):
-            raise InputError(
-                where=f"{path}, {key}",
-                found=f"was {before.get(key)} when the file was begun and is {now.get(key)} now",
-                rule="a file is of one request",
-                remedy="ask for the same again, or give another --out",
-            )
+    """InputError naming all that differs between two requests, if anything does."""
+    pairs = {key: (before.get(key), now.get(key)) for key in {**before, **now}}
+    others = [f"{key} {old} (now {new})" for key, (old, new) in pairs.items() if old != new]
+    if others:
+        raise InputError(
+            where=str(path),
+            found=f"was begun with {', '.join(others)}",
+            rule="a file is of one request",
+            remedy="ask for the same again, or give another --out",
+        )

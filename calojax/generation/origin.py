@@ -1,14 +1,16 @@
 """Where a file of showers comes from: what it says of it, and what has to be the same for it to be gone on with."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from calojax import cache, digests
 from calojax import config as configuration
 from calojax.training.folder import versions
+
+_DIGITS = 24  # of a digest, in a request
 
 
 def attributes(loaded: Any, seed: int) -> dict[str, Any]:
@@ -29,16 +31,23 @@ def attributes(loaded: Any, seed: int) -> dict[str, Any]:
 
 def request(loaded: Any, conditions: Mapping[str, np.ndarray], seed: int, **more: Any) -> dict[str, Any]:
     """What decides the bytes of a file of showers, as JSON can hold it: its origin, the parameters, the conditions, the
-    kind of device, and `more`."""
+    code, the kind of device, how it multiplies matrices, and `more`."""
     arrays = jax.tree.leaves((loaded.model.params, loaded.model.state))
-    found = {"parameters": _digest(arrays), "device": jax.devices()[0].device_kind}
+    found = {
+        "parameters": _digest(arrays),
+        "code": digests.of_code()[:_DIGITS],
+        "device": _device(),
+        "matmul precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
+    }
     found |= {f"conditions {name}": _digest([array]) for name, array in conditions.items()}
     return attributes(loaded, seed) | found | more
 
 
+def _device() -> str:
+    """The kind of device; CPUs of other instruction sets round differently."""
+    device = jax.devices()[0]
+    return f"{device.device_kind} {cache.cpu()}" if device.platform == "cpu" else device.device_kind
+
+
 def _digest(arrays: Iterable[Any]) -> str:
-    found = hashlib.sha256()
-    for array in arrays:
-        host = np.asarray(array)
-        found.update(f"{host.dtype}{host.shape}".encode() + np.ascontiguousarray(host).tobytes())
-    return found.hexdigest()[:24]
+    return digests.of_arrays(map(np.asarray, arrays))[:_DIGITS]

@@ -18,7 +18,8 @@ class Block(NamedTuple):
 class Sink(Protocol):
     """Takes a request in pieces of equally many consecutive showers; a context, whole after `finish` only.
 
-    rows: pieces but the last are whole multiples of so many showers; has: whether a piece need not be made again.
+    rows: pieces but the last are whole multiples of so many showers; has: whether a piece need not be made again;
+    finish: when the pieces of all processes are appended.
     """
 
     rows: int

@@ -4,7 +4,6 @@ Flat order of the cells: layer slowest, then alpha, then r fastest, as in the Ca
 at -pi. Layers may differ in their binning. Letters: L layers, V cells, B rings of one layer, A alpha bins of one layer.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from calojax import digests
 from calojax.errors import InputError
 
 OUTSIDE = -1
@@ -147,7 +147,7 @@ class Cylinder:
     def digest(self) -> str:
         """SHA-256 (hex) of layers and threshold; the name does not enter."""
         content = {key: value for key, value in asdict(self).items() if key != "name"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return digests.of_table(content)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as a JSON writer takes it; `from_json` undoes it."""

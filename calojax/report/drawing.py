@@ -18,6 +18,7 @@ from calojax.evaluation.schema import Metrics
 COLOURS = {"reference": "#1a1a1a", "generated": "#c8102e", "train": "#2f6f9f", "independent": "#7a7a7a"}
 FILL = "#d9d9d9"
 NAMES = {"reference": "reference", "generated": "generated", "train": "training showers"}
+_OTHERS = ("#2f6f9f", "#d77a00", "#3b7d3b", "#7b4ea3", "#6b4a2b", "#00838f")
 _STYLE = {
     "font.size": 11,
     "axes.labelsize": 12,
@@ -47,6 +48,22 @@ class Picture(NamedTuple):
     caption: str
     alt: str
     image: str
+
+
+class Look(NamedTuple):
+    """How a sample is drawn, and what it is called."""
+
+    colour: str
+    name: str
+    dash: str = "-"
+
+
+def look(sample: str) -> Look:
+    """Of reference, generated or train, or of another generator, called `<its number>:<its name>`."""
+    if sample in COLOURS:
+        return Look(COLOURS[sample], NAMES.get(sample, sample), "--" if sample == "train" else "-")
+    number, _, name = sample.partition(":")
+    return Look(_OTHERS[int(number) % len(_OTHERS)], name)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The page of what the judge found: sections of figures and tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,18 @@ import numpy as np
 from calojax.evaluation.schema import CURVES, Metrics, load_metrics
 from calojax.evaluation.verdicts import verdict
 from calojax.progress import Progress
-from calojax.report import against_energy, cylinders, frame, matrices, profiles, showers, spectra, tables, viewer
+from calojax.report import (
+    against_energy,
+    comparison,
+    cylinders,
+    frame,
+    matrices,
+    profiles,
+    showers,
+    spectra,
+    tables,
+    viewer,
+)
 from calojax.report.drawing import Picture, style
 
 _FAMILIES = ["e_layer", "ec_eta", "ec_phi", "width_eta", "width_phi", "ec_r", "width_r", "sparsity"]
@@ -31,15 +42,24 @@ class Section(NamedTuple):
     words: str = ""
 
 
-def write(out: Path | str, metrics: Metrics | None = None, *, title: str = "", progress: bool = True) -> Path:
+def write(
+    out: Path | str,
+    metrics: Metrics | None = None,
+    *,
+    compare: Mapping[str, Metrics] | None = None,
+    published: bool = False,
+    title: str = "",
+    progress: bool = True,
+) -> Path:
     """Write out/index.html of what the judge found, and give its path.
 
-    metrics: by default those saved in `out`. Raises InputError if there are none, or if matplotlib is missing.
+    metrics: by default those saved in `out`; compare: of other generators judged against the same reference, by name;
+    published: results of the CaloChallenge beside them. Raises InputError if there are none, or without matplotlib.
     """
     out = Path(out)
     metrics = load_metrics(out) if metrics is None else metrics
     title = title or " against ".join(_source(metrics, sample) for sample in ("generated", "reference"))
-    sections = _sections(metrics)
+    sections = _comparison(metrics, dict(compare or {}), published) + _sections(metrics)
     with style(), Progress(sum(len(s.drawings) for s in sections), "report", unit="figures", enabled=progress) as bar:
         drawn = []
         for section in sections:
@@ -63,6 +83,15 @@ def _source(metrics: Metrics, sample: str) -> str:
     """The name of the sample's file, or what it is."""
     source = metrics.inputs[sample]["source"]
     return f"{sample} showers" if source == "arrays" else source
+
+
+def _comparison(metrics: Metrics, others: dict[str, Metrics], published: bool) -> list[Section]:
+    """This generator beside others."""
+    if not others and not published:
+        return []
+    generators = {_source(metrics, "generated"): metrics} | others
+    drawings = [Drawing(lambda _: comparison.overlays(generators))] if others and metrics.curves else []
+    return [Section("Beside others", drawings, comparison.table(generators, context=published))]
 
 
 def _sections(metrics: Metrics) -> list[Section]:

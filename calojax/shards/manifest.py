@@ -3,7 +3,6 @@
 `manifest.json` holds everything but large tables of statistics, which lie beside it in `statistics.npz`.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from calojax import writing
+from calojax import digests, writing
 from calojax.errors import InputError
 
 FORMAT = "calojax.shards"
@@ -80,7 +79,7 @@ class Manifest:
     @property
     def digest(self) -> str:
         """SHA-256 over the whole manifest, and through its checksums over every byte of the shards."""
-        return hashlib.sha256(json.dumps(self._table(), sort_keys=True).encode()).hexdigest()
+        return digests.of_table(self._table())
 
     def files(self) -> dict[str, File]:
         """All files of the folder but the manifest, by name."""
@@ -116,9 +115,8 @@ class Manifest:
 
 
 def checksum(path: Path) -> File:
-    """Size and SHA-256 of a file, read in blocks."""
-    with path.open("rb") as stream:
-        return File(path.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest())
+    """Size and SHA-256 of a file."""
+    return File(path.stat().st_size, digests.of_file(path))
 
 
 def _parse(path: Path) -> dict[str, Any]:

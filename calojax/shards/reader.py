@@ -64,7 +64,7 @@ class Shards:
         """Elements of every row of a ragged group, (rows,) int64."""
         if group not in self._counts:
             paths = (self._path(part, f"{group}.offsets") for part in range(len(self.manifest.parts)))
-            offsets = [_load(path) for path in paths]  # read whole and needed no more: not worth a mapping
+            offsets = [_load(path) for path in paths]  # whole: of these every byte is needed
             self._counts[group] = np.concatenate([np.diff(o) for o in offsets])
             self._first[group] = np.concatenate([o[:-1] for o in offsets])
         return self._counts[group]

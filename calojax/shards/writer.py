@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +84,7 @@ class Writer:
         writing.refuse_existing(self.out)
         with contextlib.ExitStack() as claim, writing.refusals(self.out):
             claim.enter_context(writing.claimed(self._folder))
-            if self.out.exists():  # another process has just finished it
-                self._folder.rmdir()
-                writing.refuse_existing(self.out)
+            writing.refuse_existing(self.out)  # another process may just have finished it
             self._whole = _left_behind(self._folder, self._identity())
             self._claim = claim.pop_all()
         return self
@@ -153,13 +151,12 @@ class Writer:
                 selections=(selections or {}) | self._tallies(),
                 statistics=json.loads(json.dumps(statistics or {})),
                 tables_file=self._save_tables(tables or {}),
-                tables=tables or {},
             )
             manifest.write(self._folder)
-            (self._folder / PROGRESS).unlink(missing_ok=True)
             self._folder.rename(self.out)
             self._finished = True
-        return manifest
+            (self.out / PROGRESS).unlink(missing_ok=True)  # last: without it nothing can be gone on with
+        return replace(manifest, tables=tables or {})
 
     def _close(self) -> None:
         """Write the last shard, which may be shorter than the others."""

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from calojax import config as configuration
-from calojax import writing
+from calojax import stopping, writing
 from calojax.errors import InputError
 from calojax.training import processes
 from calojax.training.config import Training
@@ -135,7 +135,8 @@ class Checkpoints:
             if loss is not None:
                 self._validated(step, meta)
             return
-        writing.need_room(self.run, sum(leaf.nbytes for leaf in jax.tree.leaves(train)))
+        with processes.together():
+            writing.need_room(self.run, sum(leaf.nbytes for leaf in jax.tree.leaves(train)))
         whole = _copy(train)
         args = self._args
         items = args.Composite(
@@ -205,12 +206,11 @@ class Checkpoints:
     def _validated(self, step: int, meta: dict[str, Any]) -> None:
         """Add the validation loss to a checkpoint that was saved while its validation was broken off."""
         self.wait()
-        if processes.is_first() and listed(self.run)[step] is None:
-            folder = self.run / FOLDER / str(step)
-            with self._refusals():
+        with processes.together(), self._refusals():
+            if processes.is_first() and listed(self.run)[step] is None:
+                folder = self.run / FOLDER / str(step)
                 writing.text(folder / "metrics" / "metrics", json.dumps({_LOSS: meta[_LOSS]}))
                 writing.text(folder / "meta" / "metadata", json.dumps(meta))
-        processes.meet("validation loss is added")
         self._manager.reload()
 
     def _refuse_other_shapes(self, step: int, params: Tree) -> None:
@@ -260,8 +260,9 @@ def _plain(run: Path) -> Iterator[Path]:
     if re.fullmatch(r"[^*?\[\]\udc80-\udcff]*", str(path)):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="calojax-") as place:
-        link = Path(place, "run")
+    place = tempfile.TemporaryDirectory(prefix="calojax-")
+    with place, stopping.before_leaving(place.cleanup):
+        link = Path(place.name, "run")
         link.symlink_to(path, target_is_directory=True)
         yield link
 

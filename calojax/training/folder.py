@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from calojax import cache, writing
 from calojax import config as configuration
+from calojax import digests, writing
 from calojax import system as systems
 from calojax.errors import InputError
 from calojax.shards.manifest import Manifest
@@ -139,7 +139,7 @@ def _provenance(config: Any, shards_folder: Path, manifest: Manifest, steps: int
         "seed": config.training.seed,
         "command": sys.argv,
         "versions": versions(),
-        "code": code(),
+        "code": digests.of_code(),
         "platform": {
             "python": platform.python_version(),
             "machine": platform.platform(),
@@ -159,11 +159,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def code() -> str:
-    """A digest of this package's source: the same version may be many states of a checkout."""
-    return cache.digest(sorted(Path(__file__).parents[1].rglob("*.py")))
 
 
 def refuse_existing(run: Path) -> None:
@@ -206,7 +201,7 @@ def refuse_foreign(run: Path, meta: dict[str, Any], config: Any, manifest: Manif
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Key, old and new value wherever two tables differ."""
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = dict(configuration.flat(before)), dict(configuration.flat(now))
     yield from ((key, old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key))
 
 
@@ -217,14 +212,6 @@ def _other(where: str, before: Any, now: Any) -> InputError:
         rule="a run goes on with what it was started with",
         remedy="restore the old value or start another run",
     )
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _on_one_device(tree: Any) -> Any:

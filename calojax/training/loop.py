@@ -58,27 +58,30 @@ def run(
 
 def _run(system, config, shards, out: Path, stop: Stop, resume: bool, progress: bool) -> Trained:
     data = shards if isinstance(shards, Shards) else Shards(shards)
-    new = not (out.exists() and resume)
-    if not new:
-        folder.refuse_other(out, config, data.manifest)
-    else:
-        folder.refuse_existing(out)
+    new = processes.any_of(processes.is_first() and not (out.exists() and resume), now=True)
+    with processes.together():  # what cannot be is said before anything is written
+        place = step.placement(config.training.batch // config.training.tile)
+        if not new:
+            folder.refuse_other(out, config, data.manifest)
+        elif processes.is_first():
+            folder.refuse_existing(out)
         _refuse_few_rows(data, config.training)
-        system.constants(config, data.manifest)  # what it lacks is said before anything is written
-        processes.meet("run folder is checked")
-        if processes.is_first():
-            folder.create(out, config, data.folder, data.manifest, steps=sum(map(_length, system.phases(config))))
-        processes.meet("run folder is made")
+        constants = system.constants(config, data.manifest)
+    model = Model(None, None, place.model(constants))
     with ExitStack() as stack:
-        if processes.is_first():
-            stack.enter_context(writing.claimed(out))
+        with processes.together():
+            if new and processes.is_first():
+                folder.create(out, config, data.folder, data.manifest, steps=sum(map(_length, system.phases(config))))
+            if processes.is_first():
+                stack.enter_context(writing.claimed(out))
         checkpoints = stack.enter_context(Checkpoints(out, config.training))
         begun = checkpoints.latest()
         written = 0 if begun is None else checkpoints.meta(begun)["lines"]  # all processes read together
-        if processes.is_first():
-            metrics.truncate(out, written)
-        lines = stack.enter_context(metrics.MetricsFile(out))
-        trainer = _Trainer(system, config, data, checkpoints, lines, stop, progress, new)
+        with processes.together():
+            if processes.is_first():
+                metrics.truncate(out, written)
+            lines = stack.enter_context(metrics.MetricsFile(out))
+        trainer = _Trainer(system, config, data, place, model, checkpoints, lines, stop, progress, new)
         stack.callback(trainer.close)
         trainer.start() if begun is None else trainer.restore(begun)
         trainer.train()
@@ -92,6 +95,8 @@ class _Trainer:
     system: ModuleType
     config: Any
     shards: Shards
+    place: step.Placement
+    model: Model  # its constants, on every device
     checkpoints: Checkpoints
     lines: metrics.MetricsFile
     stop: Stop
@@ -107,10 +112,6 @@ class _Trainer:
 
     def __post_init__(self):
         self.phases = self.system.phases(self.config)
-        training: Training = self.config.training
-        self.place = step.placement(training.batch // training.tile)
-        manifest = self.shards.manifest
-        self.model = Model(None, None, self.place.model(self.system.constants(self.config, manifest)))
         self._earlier, self._began = 0.0, time.perf_counter()
         self._clock = _Clock(self._began)
         self.position = Position()  # in the data, of the next step; the loader has given out a batch before its step

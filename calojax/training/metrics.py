@@ -22,7 +22,8 @@ class MetricsFile:
     def write(self, step: int, phase: str, seconds: float, values: dict[str, float]) -> None:
         """step: last step covered; seconds: of training so far, over all resumes; values: float by name."""
         line = {"step": step, "phase": phase, "time": round(seconds, 3), "values": values}
-        with writing.refusals(self._path, "free some room, and go on with --resume from the last whole checkpoint"):
+        remedy = "free some room, and go on with --resume from the last whole checkpoint"
+        with processes.together(), writing.refusals(self._path, remedy):
             self._stream.write(json.dumps(line) + "\n")
             self._stream.flush()
         self.count += 1

@@ -1,6 +1,7 @@
 """The path through the command line: files, shards, a run, showers, a report."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import calojax
 from calojax import cache
 from calojax.report import drawing
+from calojax.training import package
 
 pytestmark = pytest.mark.timeout(1200)  # most of it compiles
 
@@ -37,6 +39,25 @@ def test_info_knows_every_stage(run, generated, command, capsys):
         capsys.readouterr()
         assert command("info", path, "--json") == 0
         assert json.loads(capsys.readouterr().out)["kind"] == kind
+
+
+def test_info_of_a_run_that_another_version_went_on_with(run, tmp_path):
+    assert "versions of the latest checkpoint" not in calojax.info(run)
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    origin = json.loads((folder / "provenance.json").read_text())
+    origin["versions"]["jax"] = "0.1"
+    (folder / "provenance.json").write_text(json.dumps(origin))
+    found = calojax.info(folder)
+    assert found["provenance"]["versions"]["jax"] == "0.1"
+    assert found["versions of the latest checkpoint"] == calojax.info(run)["provenance"]["versions"]
+
+
+def test_info_of_a_packaged_model_does_not_speak_of_resuming(run, tmp_path):
+    package.write(calojax.load(run), tmp_path / "model")
+    found = calojax.info(tmp_path / "model")
+    assert (found["kind"], found["system"]) == ("packaged model", "pyramid")
+    assert "--resume" not in json.dumps(found)
 
 
 def test_generated_showers_are_complete_showers(generated):
@@ -76,7 +97,7 @@ def test_energies_outside_the_trained_range_warn_by_how_much(run, command, capsy
 
 def test_evaluating_writes_metrics_and_a_report(run, generated, command):
     out = run.parent / "report"
-    assert command("evaluate", run.parent / "slice.hdf5", generated, "--geometry", "ds2", "--out", out) == 0
+    assert command("evaluate", run.parent / "slice.hdf5", generated, "--geometry", "ds2", "--quick", "--out", out) == 0
     found = json.loads((out / "metrics.json").read_text())
     assert found["schema"] == "calojax.metrics/1"
     assert found["metrics"]["separation.e_tot"]["n_generated"] == 20

@@ -22,7 +22,7 @@ GEOMETRY = Cylinder("tiny", (Layer(0, (0.0, 1.0, 2.0), 3, 0.0, 1.0), Layer(1, (0
 CONFIG = tiny.Config(generation=Generation(tile=4, window=16))
 MODEL = Model({"total": {"bias": np.zeros(2, np.float32)}}, {}, {})
 ENERGY = np.random.default_rng(0).uniform(1, 20, 300)  # five pieces of 64, the last one short
-REQUEST = {"seed": 0, "chunk": 64}
+REQUEST = {"seed": 0, "chunk": 64, "code": "a"}
 
 
 def sink(path, resume=False, compression=1, request=REQUEST):
@@ -90,6 +90,33 @@ def test_an_interruption_before_the_first_piece_leaves_nothing(tmp_path, monkeyp
     assert names(tmp_path) == []
 
 
+LEFT = """
+import sys
+sys.path[:0] = [{here!r}, {training!r}]
+import test_journal
+from calojax import stopping
+append = test_journal.generation.Files.append
+def left(self, piece, block):
+    if piece == {after}:
+        stopping.leave()
+    append(self, piece, block)
+test_journal.generation.Files.append = left
+test_journal.run(test_journal.sink(test_journal.Path({out!r})))
+"""
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_process_that_leaves_keeps_pieces_and_nothing_else(tmp_path, after):
+    """Without the end of any context, as from a main thread that compiles."""
+    out, training = tmp_path / "new" / "out.hdf5", str(Path(tiny.__file__).parent)
+    text = LEFT.format(here=str(Path(__file__).parent), training=training, out=str(out), after=after)
+    assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 130
+    if after:
+        assert names(writing.partial(out)) == ["000000.npz", "000001.npz", "request.json"]
+    else:
+        assert names(tmp_path) == []
+
+
 @pytest.fixture
 def interrupted(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
@@ -106,8 +133,10 @@ def test_an_interrupted_request_is_not_thrown_away(interrupted):
 
 
 def test_another_request_does_not_go_on_with_it(interrupted):
-    with pytest.raises(InputError, match=r"out\.hdf5, seed: was 0 when the file was begun and is 1 now"):
-        run(sink(interrupted, resume=True, request=REQUEST | {"seed": 1}))
+    with pytest.raises(
+        InputError, match=r"out\.hdf5: was begun with seed 0 \(now 1\), code a \(now None\), but a file"
+    ):
+        run(sink(interrupted, resume=True, request={"chunk": 64, "seed": 1}))
 
 
 def test_a_damaged_piece_is_named_and_made_again(interrupted, whole):
@@ -122,7 +151,7 @@ def test_resuming_what_was_not_begun_or_is_whole(tmp_path, whole):
     path = tmp_path / "out.hdf5"
     for _ in range(2):
         assert run(sink(path, resume=True)).read_bytes() == whole
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match=r"out\.hdf5: was begun with seed 0 \(now 1\), but a file is of one request"):
         run(sink(path, resume=True, request=REQUEST | {"seed": 1}))
     assert names(tmp_path) == ["out.hdf5"]
 
@@ -179,6 +208,8 @@ def test_a_full_disk_keeps_what_there_is(tmp_path, whole, monkeypatch):
 def test_two_processes_never_write_the_same_file(tmp_path):
     refused = pytest.raises(InputError, match="is being written by another process")
     with writing.claimed(writing.partial(tmp_path / "out.hdf5")), refused:
+        (tmp_path / ".out.hdf5.partial" / "request.json").write_text("{}")
+        (tmp_path / ".out.hdf5.partial" / "000000.npz").touch()
         run(sink(tmp_path / "out.hdf5"))
 
 

@@ -1,11 +1,13 @@
 """Sinks: the same showers in memory and in a file, whose bytes do not depend on how they are written."""
 
+import json
+
 import h5py
 import jax
 import numpy as np
 import tiny_system as tiny
 
-from calojax import generation
+from calojax import cache, digests, generation
 from calojax.generation import Generation, sinks
 from calojax.geometry import Cylinder, Layer
 from calojax.system import Model
@@ -53,3 +55,23 @@ def test_the_origin_of_a_file_is_complete():
     assert set(found) == expected
     assert (found["run"], found["step"], found["seed"], found["tile"], found["window"]) == ("run-1", 40, 5, 4, 16)
     assert f"jax={jax.__version__}" in found["versions"]
+
+
+def test_a_request_is_of_one_code_kind_of_cpu_and_precision(monkeypatch):
+    class Manifest:
+        system, digest = "tiny", "ab"
+
+    loaded = Loaded("run-1", tiny, CONFIG, Manifest, MODEL, 40)
+
+    def differing():
+        now = generation.request(loaded, {"incident_energy": ENERGY}, 5, chunk=8)
+        return {key for key in before | now if before.get(key) != now.get(key)}
+
+    before = generation.request(loaded, {"incident_energy": ENERGY}, 5, chunk=8)
+    assert json.loads(json.dumps(before)) == before
+    assert differing() == set()
+    with jax.default_matmul_precision("float32"):
+        assert differing() == {"matmul precision"}
+    monkeypatch.setattr(cache, "cpu", lambda: "another")
+    monkeypatch.setattr(digests, "of_code", lambda: "another")
+    assert differing() == {"device", "code"}

@@ -109,7 +109,7 @@ def test_a_folder_without_metrics_is_refused(tmp_path):
 
 def test_one_empty_shower_against_another_is_reported_with_its_warnings(toy, tmp_path):
     empty = np.full(1, 1e3), np.zeros((1, toy.n_cells), np.float32)
-    metrics = evaluation.judge(empty, empty, toy, progress=False)
+    metrics = evaluation.judge(empty, empty, toy, level="quick", progress=False)
     page = report.write(tmp_path, metrics, title="<one> & one", progress=False).read_text(encoding="utf-8")
     assert "&lt;one&gt; &amp; one" in page
     for words in (

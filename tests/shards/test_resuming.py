@@ -76,6 +76,24 @@ def test_it_goes_on_when_all_rows_are_written(tmp_path, undisturbed):
     assert resumed(tmp_path / "s", ROWS).digest == undisturbed.digest
 
 
+@pytest.mark.parametrize("step", ["rename", "unlink"])
+def test_a_stop_around_the_renaming_loses_no_shard(tmp_path, undisturbed, monkeypatch, step):
+    """Before it the shards can be gone on with, after it they are whole under their name."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), writer(tmp_path / "s") as out:
+        fill(out)
+        summed = Shards.read(out.shards())["energy"].sum()
+
+        def stopped(*_, **__):
+            raise KeyboardInterrupt
+
+        patch.setattr(type(tmp_path), step, stopped)
+        out.finish(system="tiny", tables={"sum": np.array([summed])})
+    if step == "rename":
+        assert resumed(tmp_path / "s", ROWS).digest == undisturbed.digest
+    assert Shards(tmp_path / "s").manifest.digest == undisturbed.digest
+    assert not writing.partial(tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("key", ["another", None])
 def test_other_work_starts_afresh(tmp_path, undisturbed, key):
     stop(tmp_path / "s", 30)

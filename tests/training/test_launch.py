@@ -1,9 +1,13 @@
 """Two processes that a (pretended) Slurm has started: the commands of the launcher train and generate what one does."""
 
+import json
 import os
 import random
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -17,7 +21,7 @@ system = "pyramid"
 [model]
 hidden = 4
 cell_hidden = 4
-couplings = 2
+couplings = 1
 bins = 2
 pooled = 2
 components = 2
@@ -33,13 +37,30 @@ tile = 8
 window = 64
 """
 PROGRAM = "import sys; from calojax import cli; sys.exit(cli.main(sys.argv[1:]))"
+# Commands one after another in processes that are joined once; prints the exit code of each.
+SEVERAL = """
+import json, sys
+from calojax import cli
+from calojax.training import processes
+processes.join()
+processes.join = lambda: None
+for command in json.loads(sys.argv[1]):
+    print("exit", cli.main(command + ["--distributed"]), flush=True)
+for error in (OSError(13, "Permission denied", "file"), KeyError("defect")):
+    try:
+        with processes.together():
+            if not processes.is_first():
+                raise error
+    except Exception as told:
+        print("told", told, flush=True)
+"""
 
 
 def as_slurm(index: int, job: int) -> dict[str, str]:
-    """What srun tells the task `index` of two on this machine."""
+    """What srun tells the task `index` of two on this machine; one device each is compiled for in half the time."""
     told = {"JOB_ID": job, "STEP_NODELIST": "localhost", "NTASKS": 2, "PROCID": index, "LOCALID": index}
     told |= {"STEP_NUM_NODES": 1}
-    return os.environ | {f"SLURM_{name}": str(value) for name, value in told.items()}
+    return os.environ | {"XLA_FLAGS": ""} | {f"SLURM_{name}": str(value) for name, value in told.items()}
 
 
 def launch(*arguments) -> list[tuple[int, str, str]]:
@@ -84,6 +105,64 @@ def test_two_processes_train_and_generate_what_one_does(place, tmp_path):
     subprocess.run([*run, *map(str, asked), str(tmp_path / "one.hdf5")], check=True, capture_output=True)
     assert (tmp_path / "one.hdf5").read_bytes() == (tmp_path / "two.hdf5").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "one.hdf5", "two", "two.hdf5"]
+
+
+@pytest.mark.timeout(300)
+def test_what_ends_one_process_ends_both(place, tmp_path):
+    """Refusals that only one of them sees, as each has a folder of its own, and SIGTERM to the second one."""
+    for index in (0, 1):
+        (tmp_path / str(index)).mkdir()
+    for name in ("taken", "taken.hdf5"):
+        (tmp_path / "0" / name).touch()
+    (tmp_path / "0" / "here.hdf5").symlink_to(place / "slice.hdf5")
+    run, showers = tmp_path / "run", tmp_path / "showers.hdf5"
+    train = ("train", place / "tiny.toml", "--set", "training.steps=1000000", "--data")
+    generate = ("generate", run, "--n", 1_000_000, "--energy", 3000, "--chunk", 1, "--out")
+    commands = [
+        (*train, place / "slice.hdf5", "--out", "taken"),
+        (*train, "here.hdf5", "--out", run),
+        (*train, place / "slice.hdf5", "--out", run, "--set", "training.batch=12"),
+        (*train, place / "slice.hdf5", "--out", run),
+        (*generate, "taken.hdf5"),
+        (*generate, showers),
+    ]
+    job, pipe = random.randrange(1 << 30), subprocess.PIPE
+    command = [sys.executable, "-c", SEVERAL, json.dumps([[str(word) for word in words] for words in commands])]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path / str(i), env=as_slurm(i, job), stdout=pipe, stderr=pipe, text=True)
+        for i in (0, 1)
+    ]
+    try:
+        for written in (run / "metrics.jsonl", tmp_path / ".showers.hdf5.partial" / "000001.npz"):
+            wait_for(lambda written=written: written.is_file() and written.stat().st_size, both)
+            both[1].send_signal(signal.SIGTERM)
+        outputs = [process.communicate(timeout=100) for process in both]
+    finally:
+        for process in both:
+            process.kill()
+    codes = [re.findall(r"^exit (\d+)$", out, re.MULTILINE) for out, _ in outputs]
+    assert codes == [["2", "2", "2", "130", "2", "130"]] * 2, outputs
+    told = [re.findall(r"^told (.*)$", out, re.MULTILINE) for out, _ in outputs]
+    assert told == [["[Errno 13] Permission denied: 'process 1, file'", "process 1: KeyError('defect')"]] * 2
+    said = [[line for line in err.splitlines() if line.startswith("calojax: ")] for _, err in outputs]
+    assert not any("Traceback" in err for _, err in outputs), outputs
+    assert [len(lines) for lines in said] == [6, 6]
+    for lines in said:
+        assert lines[0].startswith("calojax: taken: exists already")
+        assert lines[1].startswith("calojax: process 1, here.hdf5: does not exist")
+        assert lines[2].startswith("calojax: [training] batch: has 3 tiles")
+        assert lines[4].startswith("calojax: taken.hdf5: exists already")
+    assert "pieces of" in said[0][5]
+    (checkpoint,) = (run / "checkpoints").iterdir()
+    assert training.load(run).step == int(checkpoint.name) == metrics.read(run)[-1]["step"]
+    assert not showers.exists()
+
+
+def wait_for(there, running) -> None:
+    """Until it is so, or one of the processes has ended."""
+    until = time.monotonic() + 100
+    while not there() and time.monotonic() < until and all(process.poll() is None for process in running):
+        time.sleep(0.05)
 
 
 def test_without_a_launcher_there_is_nothing_to_join(place, tmp_path):

@@ -1,14 +1,12 @@
 """CaloChallenge files -> shards: the hit cells and the hit rings of every shower, and the statistics of all."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from calojax import __version__, geometry, shards, writing
+from calojax import digests, geometry, shards, writing
 from calojax.files import calochallenge
 from calojax.shards import Field
 from calojax.shards.writer import Ragged
@@ -34,7 +32,7 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
     threshold = cylinder.threshold if data.threshold is None else data.threshold
     rows = [calochallenge.summary(path, cylinder).rows for path in sources]
     read = [
-        shards.Source(writing.storable(path.name), calochallenge.digest(path), n)
+        shards.Source(writing.storable(path.name), digests.of_file(path), n)
         for path, n in zip(sources, rows, strict=True)
     ]
     key = _resume_key(read, cylinder, data)
@@ -60,10 +58,8 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
 
 def _resume_key(sources: list[shards.Source], cylinder: geometry.Cylinder, data: Data) -> str:
     """Digest of all that the rows depend on: sources, geometry, settings, code."""
-    code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(__file__).parent.glob("*.py"))]
     tables = [dataclasses.asdict(given) for given in (*sources, data)]
-    content = json.dumps([__version__, code, cylinder.digest, tables])
-    return hashlib.sha256(content.encode()).hexdigest()
+    return digests.of_table([digests.of_code(), cylinder.digest, tables])
 
 
 def _blocks(
