@@ -174,7 +174,12 @@ def test_the_page_of_metrics_has_the_families_directions_and_tolerances_of_the_c
     tables = {head: text.split(f"| {head} |")[1].split("\n\n")[0] for head in ("family", "direction")}
     assert set(re.findall(r"`(\w+)`", tables["family"])) == families
     assert set(re.findall(r"`(\w+)`", tables["direction"])) == set(fixed_energy.DIRECTIONS)
-    assert all(f"| {limit:g} above the floor |" in text for *_, limit in verdicts._DISTANCES)
+    for _, name, limit in verdicts._DISTANCES:
+        start = name.split(".")[0]
+        row = re.search(rf"^\| .*`{start}[.`].*\| {limit:g} above (the floor|0.5) \|$", text, re.M)
+        assert row, name
+    for _, name, limit in verdicts._ALIKE:
+        assert re.search(rf"^\| .*`{name}`.*\| {limit:g} from the floor \|$", text, re.M), name
     for _, start, end, limit, relative in verdicts._QUANTITIES:
         start = "correlation.hits.<direction>." if start.startswith("correlation") else start
         wanted = f"{100 * limit:g} % of the reference" if relative else f"{limit:g}"

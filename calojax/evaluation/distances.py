@@ -8,6 +8,7 @@ from calojax.evaluation.jackknife import combine
 from calojax.evaluation.measures import Measured
 
 _FRECHET, _KERNEL = (10_000, 50_000), 10_000  # sizes of the protocol's draws
+_NEAREST = 5  # neighbours that a ball reaches to
 _ENOUGH = 20  # showers, below which nothing is said
 
 
@@ -24,22 +25,22 @@ def of_features(reference: Digest, other: Digest) -> dict[str, Measured]:
     features = reference.features, other.features
     extrapolated = frechet.fpd(*features, min_samples=least, max_samples=most)
     distance = kernel.kpd(*features, batch_size=batch)
-    more = {"min_samples": least, "max_samples": most}
+    more = {"min_samples": float(least), "max_samples": float(most)}
     return {
         "frechet": Measured(frechet.frechet_distance(*features), _frechet_error(*features), reason, {}),
         "fpd": Measured(extrapolated.value, extrapolated.error, reason, more),
-        "kpd": Measured(distance.value, distance.error, reason, {"batch_size": batch}),
+        "kpd": Measured(distance.value, distance.error, reason, {"batch_size": float(batch)}),
     }
 
 
 def of_showers(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
     """prdc.precision|recall|density|coverage of the first `rows` showers of both sets."""
-    nearest_k, names = 5, neighbours.Prdc._fields
-    if rows <= nearest_k:
+    names = neighbours.Prdc._fields
+    if rows <= _NEAREST:
         return {f"prdc.{name}": Measured(np.nan, np.nan, "fewer than 6 showers", {}) for name in names}
-    showers = (one.sample.showers for one in (reference, other))
-    found = neighbours.count(*(neighbours.log_voxels(one, np.arange(rows)) for one in showers), nearest_k)
-    more = {"rows": rows, "nearest_k": nearest_k}
+    real, fake = (neighbours.log_voxels(one.sample.showers, np.arange(rows)) for one in (reference, other))
+    found = neighbours.count(real, fake, _NEAREST)
+    more = {"rows": float(rows), "nearest_k": float(_NEAREST)}
     return {
         f"prdc.{name}": Measured(value, error, "", more, power=0.0)
         for name, value, error in zip(names, found.values, found.errors, strict=True)
@@ -52,4 +53,4 @@ def _frechet_error(x: np.ndarray, y: np.ndarray) -> float:
         frechet.frechet_distance(*(np.delete(z, np.s_[block::_ENOUGH], axis=0) for z in (x, y)))
         for block in range(_ENOUGH)
     ]
-    return float(combine(np.nan, left_out).error)
+    return float(combine(np.array(np.nan), np.array(left_out)).error)
