@@ -64,13 +64,13 @@ def roc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
     """Share (P,) of the positives that are kept where the shares of `roc_grid` of the negatives are."""
     n, m = (np.concatenate([[0], np.cumsum(counts[::-1])]) for counts in _counts(positive, negative))
     fpr, tpr = m / len(negative), n / len(positive)
-    last = np.append(np.flatnonzero(np.diff(fpr)), len(fpr) - 1)  # the top of every step
-    first = np.append(0, last[:-1] + 1)
-    return np.interp(roc_grid(), np.stack([fpr[first], fpr[last]], 1).ravel(), np.stack([tpr[first], tpr[last]], 1).ravel())
+    last = np.append(np.flatnonzero(np.diff(fpr)), len(fpr) - 1)  # the ends of what goes straight up
+    ends = np.stack([np.append(0, last[:-1] + 1), last], axis=1).ravel()
+    return np.interp(roc_grid(), fpr[ends], tpr[ends])
 
 
 def isotonic(x: np.ndarray, labels: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The isotonic fit of labels (n,) over x (n,), at other places (m,); equal x count as one, with their mean label."""
+    """The isotonic fit of labels (n,) over x (n,), at places (m,); equal x count as one, with their mean label."""
     from scipy import optimize  # noqa: PLC0415
 
     places, inverse, weights = np.unique(x, return_inverse=True, return_counts=True)

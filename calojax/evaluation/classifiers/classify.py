@@ -4,9 +4,8 @@ Several networks are trained, each from its own seed, and each scored on showers
 is the mean over them: AUC and JSD of the calibrated outputs (`calibration`). Both are made with equally many showers of
 both kinds; where the two are alike, AUC is 0.5 and JSD 0 by construction, so that there is no floor to measure.
 
-Errors: a sample of N showers of each kind that are scored by one seed or another leaves the variance s^2(N) to the mean,
-whatever the number of seeds; networks scored on n of them differ by s^2(n) - s^2(N) at least, by more where training
-adds to it:
+Errors: N showers of each kind, all that one seed or another scores, leave the variance s^2(N) to the mean, however many
+seeds there are; seeds that score n of them differ by s^2(n) - s^2(N) at least, by more where training adds to it:
 
     error^2 = s^2(N) + max(spread^2, s^2(n) - s^2(N)) / seeds
 
@@ -109,16 +108,13 @@ def classifier_test(
     return _classified(
         _Request(
             Counts(*map(len, sets)),
-            lambda: inputs.stacked([inputs.of_array(one, dtype) for one in sets]),
-            lambda: networks.dense(sets[0].shape[1], width=width, dtype=dtype),
-            lambda: "",
-            epochs,
-            seeds,
-            batch,
-            dtype,
-        ),
-        None,
-        None,
+            make_inputs=lambda: inputs.stacked([inputs.of_array(one, dtype) for one in sets]),
+            make_network=lambda: networks.dense(sets[0].shape[1], width=width, dtype=dtype),
+            epochs=epochs,
+            seeds=seeds,
+            batch=batch,
+            dtype=dtype,
+        )
     )
 
 
@@ -172,12 +168,12 @@ class _Request:
     counts: Counts
     make_inputs: Callable[[], Inputs]
     make_network: Callable[[], Network]
-    identify: Callable[[], str]
     epochs: int
     seeds: int
     batch: int
     dtype: Any
-    kind: str = ""
+    kind: str = ""  # this and `identify` for what is saved
+    identify: Callable[[], str] = str
 
     def __post_init__(self):
         if not self.counts.enough:
@@ -230,39 +226,37 @@ def _of_showers(reference, generated, geometry, kind, train, epochs, seeds, dtyp
 
     return _Request(
         Counts(*map(len, sets)),
-        lambda: inputs.stacked([inputs.of_showers(one, geometry, kind, dtype) for one in sets]),
-        lambda: inputs.network(kind, geometry, dtype),
-        identify,
-        epochs,
-        seeds,
-        training.BATCH,
-        dtype,
-        kind,
+        make_inputs=lambda: inputs.stacked([inputs.of_showers(one, geometry, kind, dtype) for one in sets]),
+        make_network=lambda: inputs.network(kind, geometry, dtype),
+        epochs=epochs,
+        seeds=seeds,
+        batch=training.BATCH,
+        dtype=dtype,
+        kind=kind,
+        identify=identify,
     )
 
 
-def _classified(request: _Request, folder: Path | None, advance: Advance | None) -> Classified:
+def _classified(request: _Request, folder: Path | None = None, advance: Advance | None = None) -> Classified:
     meter = _Meter(advance)
     with jax.enable_x64(np.dtype(request.dtype) == np.float64):
         found = [_network(request, task, folder, meter) for task in request.tasks()]
     by_seed = lambda values: np.array(values).reshape(request.seeds, -1)
-    aucs = by_seed([one.auc for one in found]).mean(axis=1)
-    jsds = by_seed([one.jsd for one in found]).mean(axis=1)
-    n, every = request.counts.scored, request.counts.reachable
-    squares = lambda shower_counts: [calibration.auc_error(float(aucs.mean()), m, m) ** 2 for m in shower_counts]
-    networks_of_seed = len(found) // request.seeds
-    jsd_square = np.mean([one.jsd_error**2 for one in found]) / networks_of_seed
+    aucs, jsds = (by_seed([getattr(one, name) for one in found]).mean(axis=1) for name in ("auc", "jsd"))
+    n, reachable = request.counts.scored, request.counts.reachable
+    auc_squares = [calibration.auc_error(float(aucs.mean()), m, m) ** 2 for m in (n, reachable)]
+    jsd_square = float(np.mean([one.jsd_error**2 for one in found])) * request.seeds / len(found)
     return Classified(
-        float(aucs.mean()),
-        _error(aucs, *squares((n, every))),
-        float(jsds.mean()),
-        _error(jsds, jsd_square, jsd_square * n / every),
-        float(np.mean([one.auc_uncalibrated for one in found])),
-        aucs,
-        jsds,
-        n,
-        by_seed([one.epoch for one in found]),
-        np.stack([calibration.roc_grid(), np.mean([one.tpr for one in found], axis=0)]),
+        auc=float(aucs.mean()),
+        auc_error=_error(aucs, *auc_squares),
+        jsd=float(jsds.mean()),
+        jsd_error=_error(jsds, jsd_square, jsd_square * n / reachable),
+        auc_uncalibrated=float(np.mean([one.auc_uncalibrated for one in found])),
+        aucs=aucs,
+        jsds=jsds,
+        n=n,
+        epochs=by_seed([one.epoch for one in found]),
+        roc=np.stack([calibration.roc_grid(), np.mean([one.tpr for one in found], axis=0)]),
     )
 
 
@@ -287,14 +281,14 @@ def _network(request: _Request, task: _Task, folder: Path | None, meter: "_Meter
         epochs=request.epochs,
         batch=request.batch,
         seed=task.key,
-        spent=meter.spent,
-        flop=request.network.flop,
+        passed=lambda rows: meter.spent(rows * request.network.flop),
     )
     quality = calibration.quality(
         outputs.scored, labels[task.split.scored], outputs.selection, labels[task.split.selection]
     )
-    *numbers, tpr = quality
-    found = _Network(*numbers, outputs.epoch, tpr.tolist())
+    found = _Network(
+        quality.auc, quality.jsd, quality.jsd_error, quality.auc_uncalibrated, outputs.epoch, quality.tpr.tolist()
+    )
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         writing.text(_path(request, task, folder), json.dumps({"of": request.identity} | found._asdict()))

@@ -6,6 +6,7 @@ inputs -> 2048 -> 2048 -> 2048 -> 1, LeakyReLU of slope 0.01 between. Weights an
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ class Network(NamedTuple):
     flop: float
 
 
+@lru_cache  # what is compiled of a network is found again
 def dense(n_inputs: int, *, width: int = WIDTH, dtype: Any = jnp.float32) -> Network:
     """The network of the low-level and high-level classifiers; it has no state."""
     sizes = (n_inputs, width, width, width, 1)

@@ -13,7 +13,7 @@ Arrays are (n, z, alpha, r, channels).
 """
 
 import math
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -60,6 +60,7 @@ class _Block(NamedTuple):
     shortcut: _Unit | None
 
 
+@lru_cache
 def resnet(shape: tuple[int, int, int], *, dtype: Any = jnp.float32) -> Network:
     """The network for voxels in (layers, alpha bins, rings); a row is log10 E_inc, then the voxels in file order."""
     stem, blocks = _Unit(7, 1, _STEM, 2), _blocks()
@@ -135,8 +136,8 @@ def _shifts(k: int, length: int, stride: int, dtype: Any) -> jax.Array:
 
 def _blocks() -> list[_Block]:
     blocks, n_in = [], _STEM
-    for number, (n_out, stride) in enumerate(_GROUPS):
-        shortcut = _Unit(1, n_in, n_out, stride) if number else None
+    for n_out, stride in _GROUPS:
+        shortcut = _Unit(1, n_in, n_out, stride) if stride > 1 or n_in != n_out else None
         blocks.append(_Block(_Unit(3, n_in, n_out, stride), _Unit(3, n_out, n_out, 1), shortcut))
         blocks.append(_Block(_Unit(3, n_out, n_out, 1), _Unit(3, n_out, n_out, 1), None))
         n_in = n_out
@@ -148,9 +149,7 @@ def _kernel(key: jax.Array, unit: _Unit, dtype: Any) -> jax.Array:
     return jax.random.normal(key, (k, k, k, unit.n_in, unit.n_out), dtype) * math.sqrt(2 / (unit.n_out * k**3))
 
 
-def _normalise(
-    x: jax.Array, norm: Norm, running: Running, training: bool
-) -> tuple[jax.Array, Running]:
+def _normalise(x: jax.Array, norm: Norm, running: Running, training: bool) -> tuple[jax.Array, Running]:
     """Batch norm over all axes but the last."""
     if not training:
         mean, variance = running
@@ -180,15 +179,15 @@ def _flop(shape: tuple[int, int, int], stem: _Unit, blocks: list[_Block]) -> flo
     """Of the convolutions of one forward pass, cells of the padding counted."""
     total = 0.0
 
-    def count(unit: _Unit, shape):
+    def count(unit: _Unit, cells: tuple[int, ...]) -> tuple[int, ...]:
         nonlocal total
-        shape = tuple(_strided(length, unit.stride) for length in shape)
-        total += 2 * math.prod(shape) * unit.kernel**3 * unit.n_in * unit.n_out
-        return shape
+        cells = tuple(_strided(length, unit.stride) for length in cells)
+        total += 2 * math.prod(cells) * unit.kernel**3 * unit.n_in * unit.n_out
+        return cells
 
-    shape = tuple(_strided(length, 2) for length in count(stem, shape))
+    cells = tuple(_strided(length, 2) for length in count(stem, shape))
     for block in blocks:
         if block.shortcut:
-            count(block.shortcut, shape)
-        shape = count(block.second, count(block.first, shape))
+            count(block.shortcut, cells)
+        cells = count(block.second, count(block.first, cells))
     return total

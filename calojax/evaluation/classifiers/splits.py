@@ -33,28 +33,28 @@ class Counts(NamedTuple):
     train: int = 0
 
     @property
-    def scored(self) -> int:
-        """Of each kind, in one seed: all that are scored by one of its networks."""
-        if self.train:
-            return min(self.reference, self.generated - self._trained)
-        n = min(self.generated, self.reference)
-        return n if n < CROSS_FIT_BELOW else len(_parts(np.arange(n))[0])
-
-    @property
     def reachable(self) -> int:
         """Of each kind, those that one seed or another may score."""
         return min(self.generated, self.reference)
 
     @property
-    def enough(self) -> bool:
-        """Whether there is something to train, select and score with."""
-        return min(self.scored, self._trained if self.train else FEWEST) >= FEWEST
+    def trained(self) -> int:
+        """Training showers that are used, selection included, and generated ones beside them."""
+        if not self.train:
+            return 0
+        return min(self.train, round(self.generated * self.train / (self.train + self.reference)))
 
     @property
-    def _trained(self) -> int:
-        """Generated showers that are used beside the training showers."""
-        share = self.train / (self.train + self.reference)
-        return min(self.train, round(self.generated * share))
+    def scored(self) -> int:
+        """Of each kind, those that the networks of one seed score."""
+        if self.train:
+            return min(self.reference, self.generated - self.trained)
+        return self.reachable if self.reachable < CROSS_FIT_BELOW else len(_parts(np.arange(self.reachable))[0])
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is something to train, select and score with."""
+        return self.scored >= FEWEST and (not self.train or self.trained >= FEWEST)
 
 
 def splits(counts: Counts, seed: int) -> list[Split]:
@@ -64,7 +64,7 @@ def splits(counts: Counts, seed: int) -> list[Split]:
 
 
 def _cross_fitted(counts: Counts, rng: np.random.Generator) -> list[Split]:
-    """One order for both kinds: a pair made for one incident energy stays in one part, where its energy tells nothing."""
+    """One order for both kinds: a pair of one incident energy stays in one part, so that its energy tells nothing."""
     n = min(counts.generated, counts.reference)
     order = rng.permutation(max(counts.generated, counts.reference))
     generated = _parts(order[order < counts.generated][:n])
@@ -77,7 +77,7 @@ def _cross_fitted(counts: Counts, rng: np.random.Generator) -> list[Split]:
 
 
 def _with_training_showers(counts: Counts, rng: np.random.Generator) -> Split:
-    trained, scored = counts._trained, counts.scored
+    trained, scored = counts.trained, counts.scored
     generated, reference, train = (rng.permutation(n) for n in counts)
     seen = np.stack([generated[:trained], counts.generated + counts.reference + train[:trained]])
     fresh = np.concatenate([generated[trained : trained + scored], counts.generated + reference[:scored]])

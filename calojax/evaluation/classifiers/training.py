@@ -5,8 +5,8 @@ protocol. Source: CaloChallenge/homepage, code/evaluate.py (arXiv:2410.21611).
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from calojax.evaluation.classifiers.splits import Split
 
 BATCH, LEARNING_RATE = 1000, 2e-4
 
-Spent = Callable[[float], None]  # takes FLOP
+Passed = Callable[[int], None]
 
 
 class Outputs(NamedTuple):
@@ -32,27 +32,30 @@ class Outputs(NamedTuple):
     accuracy: float
 
 
-class Machine(NamedTuple):
-    """Compiled: begin(seed) -> Progressing, step(Progressing, x, labels) -> (Progressing, loss), score(..., x)."""
+class State(NamedTuple):
+    """What a step changes; norms: the network's state."""
 
-    begin: Callable[[int], Any]
-    step: Callable[..., Any]
-    score: Callable[..., jax.Array]
-
-
-class _State(NamedTuple):
     params: Tree
     norms: Tree
     adam: Tree
 
 
+class Machine(NamedTuple):
+    """Compiled: begin(seed) -> State; step(State, x, labels) -> (State, loss); score(params, norms, x) -> logits."""
+
+    begin: Callable[[int], State]
+    step: Callable[[State, np.ndarray, np.ndarray], tuple[State, jax.Array]]
+    score: Callable[[Tree, Tree, np.ndarray], jax.Array]
+
+
+@lru_cache
 def machine(network: Network) -> Machine:
     """The jitted functions of a network; the state is donated to a step."""
     adam = optax.adam(LEARNING_RATE)
 
     def begin(key):
         params, norms = network.init(key)
-        return _State(params, norms, adam.init(params))
+        return State(params, norms, adam.init(params))
 
     def step(state, x, labels):
         def loss(params):
@@ -61,7 +64,7 @@ def machine(network: Network) -> Machine:
 
         (value, norms), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         change, moments = adam.update(gradient, state.adam, state.params)
-        return _State(optax.apply_updates(state.params, change), norms, moments), value
+        return State(optax.apply_updates(state.params, change), norms, moments), value
 
     score = lambda params, norms, x: network.apply(params, norms, x, False)[0]
     started = jax.jit(begin)
@@ -81,48 +84,51 @@ def train(
     epochs: int,
     batch: int,
     seed: int,
-    spent: Spent,
-    flop: float,
+    passed: Passed,
 ) -> Outputs:
     """Train on the training rows, keep the epoch of the best accuracy on the selection rows, score the scored rows.
 
-    labels (N,): True for reference showers; flop: of the forward pass of one row, for spent(FLOP), which is called after
-    every batch. Stops early only when nothing of the selection is wrong. Raises NotFinite if outputs are not finite.
+    labels (N,): True for reference showers. passed(n): called when n rows have gone through the network, those of a
+    step three times. Stops early only when nothing of the selection is wrong. Raises NotFinite if outputs are not
+    finite.
     """
     state, rng = machine.begin(seed), np.random.default_rng([seed, 1])
-    score = partial(_score, machine, inputs, batch=batch, spent=spent, flop=flop)
-    best, kept, logits = -1.0, None, np.empty(0)
-    chosen = done = 0
-    while done < epochs and best < 1:
-        state, done = _epoch(machine, state, inputs, labels, rng.permutation(split.training), batch, spent, flop), done + 1
-        found = score(state, split.selection)
+    best, chosen, kept, logits, epoch = -1.0, 0, None, np.empty(0), 0
+    while epoch < epochs and best < 1:
+        epoch += 1
+        state = _epoch(machine, state, inputs, labels, _batches(rng.permutation(split.training), batch), passed)
+        found = _score(machine, (state.params, state.norms), inputs, _batches(split.selection, batch), passed)
         accuracy = float(np.mean((found > 0) == labels[split.selection]))
         if accuracy > best:
-            best, chosen, logits = accuracy, done, found
-            kept = jax.tree.map(jnp.copy, (state.params, state.norms))
-    spent(flop * (epochs - done) * (3 * len(split.training) + len(split.selection)))
+            best, chosen, logits = accuracy, epoch, found
+            kept = jax.tree.map(jnp.copy, (state.params, state.norms))  # a step gives its state away
     assert kept is not None
-    return Outputs(logits, score(_State(*kept, None), split.scored), chosen, best)
+    passed((epochs - epoch) * (3 * len(split.training) + len(split.selection)))
+    return Outputs(logits, _score(machine, kept, inputs, _batches(split.scored, batch), passed), chosen, best)
 
 
-def _epoch(machine, state, inputs: Inputs, labels, rows: np.ndarray, batch: int, spent: Spent, flop: float):
-    """All rows once; the next batch is made while a step runs."""
+def _epoch(
+    machine: Machine, state: State, inputs: Inputs, labels: np.ndarray, batches: list[np.ndarray], passed: Passed
+) -> State:
+    """A step with each batch; the next one is made while it runs."""
     running = None
-    for taken in _batches(rows, batch):
-        x, y = inputs.rows(taken), labels[taken]
+    for rows in batches:
+        x, y = inputs.rows(rows), labels[rows]
         if running is not None:
             running.block_until_ready()
         state, running = machine.step(state, x, y.astype(x.dtype))
-        spent(3 * flop * len(taken))
+        passed(3 * len(rows))
     return state
 
 
-def _score(machine, inputs: Inputs, state, rows: np.ndarray, *, batch: int, spent: Spent, flop: float) -> np.ndarray:
-    """Logits (n,) float64 of rows (n,)."""
+def _score(
+    machine: Machine, model: tuple[Tree, Tree], inputs: Inputs, batches: list[np.ndarray], passed: Passed
+) -> np.ndarray:
+    """Logits (n,) float64 of all rows; model: params and norms."""
     parts = []
-    for taken in _batches(rows, batch):
-        parts.append(np.asarray(machine.score(state.params, state.norms, inputs.rows(taken)), np.float64))
-        spent(flop * len(taken))
+    for rows in batches:
+        parts.append(np.asarray(machine.score(*model, inputs.rows(rows)), np.float64))
+        passed(len(rows))
     logits = np.concatenate(parts)
     if not np.isfinite(logits).all():
         raise NotFinite("the outputs of a classifier are not finite")
