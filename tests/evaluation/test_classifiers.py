@@ -334,6 +334,7 @@ def test_what_is_saved_is_not_trained_again(monkeypatch, toy, sparse, tmp_path, 
     assert trained == [0, 1]
     left = classifying.work(**sets, geometry=toy, kind="high", epochs=2, seeds=3, folder=tmp_path)
     assert left.saved == pytest.approx(left.flop / 3)
+    assert classifiers.seconds(left.flop - left.saved, "high", toy) > 0
     trained.clear()
     units = []
     resumed = ask(advance=units.append)

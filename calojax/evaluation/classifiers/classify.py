@@ -1,8 +1,9 @@
 """Classifier tests: how well can a network tell generated showers from the reference?
 
 Several networks are trained, each from its own seed, and each scored on showers it has not seen (`splits`). The value
-is the mean over them: AUC and JSD of the calibrated outputs (`calibration`). Both are made with equally many showers of
-both kinds; where the two are alike, AUC is 0.5 and JSD 0 by construction, so that there is no floor to measure.
+is the mean over them: AUC and JSD of the calibrated outputs (`calibration`), of equally many showers of both kinds.
+Where the two are alike the AUC is 0.5 by construction, so that there is no floor to measure; the JSD is 0 or less, as
+what calibration takes for a difference in a small selection costs likelihood elsewhere.
 
 Errors: N showers of each kind, all that one seed or another scores, leave the variance s^2(N) to the mean, however many
 seeds there are; seeds that score n of them differ by s^2(n) - s^2(N) at least, by more where training adds to it:

@@ -16,6 +16,8 @@ def seconds(flop: float, kind: str, geometry: Any, *, dtype: Any = np.float32) -
 
     Measured by training steps on random rows, so it takes the time of three of them and of a compilation.
     """
+    if flop == 0:
+        return 0.0
     with jax.enable_x64(np.dtype(dtype) == np.float64):
         network = inputs.network(kind, geometry, dtype)
         machine = training.machine(network)
