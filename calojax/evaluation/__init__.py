@@ -9,12 +9,14 @@ family, B bins, K blocks of showers (for errors).
 from calojax import lazy
 
 _HOME = {
+    "Classified": "classifiers",
     "Estimate": "jackknife",
     "FixedEnergyCorrelations": "fixed_energy",
     "Inspection": "inspection",
     "Metric": "schema",
     "Metrics": "schema",
     "Moments": "features",
+    "classifier_test": "classifiers",
     "energy_bins": "energy",
     "feature_names": "features",
     "fixed_energy_correlations": "fixed_energy",

@@ -1,0 +1,20 @@
+"""Classifiers that tell generated showers from the reference: low-level, normed, high-level and convolutional.
+
+`classify` is the test on showers, `classifier_test` the same on any features, `work` and `seconds` what it will take.
+"""
+
+from calojax import lazy
+
+_HOME = {
+    "Classified": "classify",
+    "LEVELS": "levels",
+    "Level": "levels",
+    "Work": "classify",
+    "classifier_test": "classify",
+    "classify": "classify",
+    "possible": "inputs",
+    "seconds": "speed",
+    "work": "classify",
+}
+__all__ = sorted(_HOME)
+__getattr__ = lazy.names(__name__, _HOME)
