@@ -25,6 +25,7 @@ from calojax.evaluation import (
     memorisation,
     occupancy,
     sample,
+    told_apart,
 )
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.inspection import Inspection
@@ -51,14 +52,16 @@ def judge(
     out: Path | str | None = None,
     train: Source | None = None,
     level: str = "standard",
+    saved: Path | None = None,
     progress: bool = True,
 ) -> Metrics:
     """Compare generated showers with a reference.
 
     reference, generated, train: a CaloChallenge file, or (incident_energy (N,), showers (N, V)) in MeV.
     geometry: a Cylinder, or what `geometry.load` takes. train: the showers the generator was trained on; gives fair
-    floors and the share of memorised showers. out: a folder for metrics.json and curves.npz. level: quick,
-    standard or full. Raises InputError for what cannot be compared, before anything is written.
+    floors and the share of memorised showers. out: a folder for metrics.json and curves.npz. level: quick, standard or
+    full. saved: a folder where every classifier is kept when it is done, and is found again. Raises InputError for what
+    cannot be compared, before anything is written.
     """
     from calojax import geometry as geometries  # noqa: PLC0415
 
@@ -80,12 +83,14 @@ def judge(
         matrix_metric, matrices = _occupancy(digests, floor, n, bar)
         metrics["frobenius.occupancy"] = matrix_metric
         metrics["memorisation.share"] = _memorisation(showers, bar)
+    told, roc = told_apart.judge(showers, geometry, depth, saved, progress)
     result = Metrics(
         _inputs(sources, showers, floor, geometry, depth),
-        metrics,
+        metrics | told,
         tuple(_warnings(found, digests, train is not None)),
         curves.curves(digests)
         | matrices
+        | roc
         | curves.examples(showers["reference"], showers["generated"])
         | curves.events(showers["reference"], showers["generated"]),
     )

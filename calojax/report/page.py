@@ -16,6 +16,7 @@ from calojax.report import (
     frame,
     matrices,
     profiles,
+    roc,
     showers,
     spectra,
     tables,
@@ -132,6 +133,7 @@ def _sections(metrics: Metrics) -> list[Section]:
                 for x in (against_energy.correlations, profiles.hit_maps, matrices.all_rings, matrices.two_layers)
             ],
         ),
+        *([Section("Classifiers", [Drawing(roc.roc)])] if roc.kinds(metrics) else []),
         Section("Memorised showers", [], tables.memorised(metrics)),
         Section("Average shower", [Drawing(cylinders.average)]),
         Section("Single showers", [Drawing(cylinders.single), Drawing(showers.side_views)], viewer.section(metrics)),

@@ -7,8 +7,6 @@ from calojax import lazy
 
 _HOME = {
     "Classified": "classify",
-    "LEVELS": "levels",
-    "Level": "levels",
     "Work": "classify",
     "classifier_test": "classify",
     "classify": "classify",

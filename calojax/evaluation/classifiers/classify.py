@@ -15,7 +15,6 @@ CaloChallenge/homepage, code/evaluate.py (arXiv:2410.21611); differs: seeds, spl
 float32.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from calojax import writing
+from calojax import digests, writing
 from calojax.errors import InputError
 from calojax.evaluation.classifiers import calibration, inputs, networks, training
 from calojax.evaluation.classifiers.inputs import Inputs
@@ -222,8 +221,8 @@ def _of_showers(reference, generated, geometry, kind, train, epochs, seeds, dtyp
     sets = [generated, reference] + ([] if train is None else [train])
 
     def identify() -> str:
-        decisive = [kind, geometry.digest, epochs, training.BATCH, np.dtype(dtype).name, *map(_digest, sets)]
-        return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+        decisive = [kind, geometry.digest, epochs, training.BATCH, np.dtype(dtype).name, *(one.digest for one in sets)]
+        return digests.of_table(decisive)
 
     return _Request(
         Counts(*map(len, sets)),
@@ -309,14 +308,6 @@ def _restored(request: _Request, task: _Task, folder: Path | None) -> _Network |
 
 def _path(request: _Request, task: _Task, folder: Path) -> Path:
     return folder / f"{request.kind}-{task.seed}-{task.part}.json"
-
-
-def _digest(showers: Sparse) -> str:
-    """SHA-256 of energies and hits."""
-    content = hashlib.sha256()
-    for array in (showers.incident_energy, showers.offsets, showers.cell, showers.energy):
-        content.update(np.ascontiguousarray(array).data)
-    return content.hexdigest()
 
 
 class _Meter:
