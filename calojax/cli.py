@@ -239,6 +239,8 @@ def _add_evaluate(commands) -> None:
     depth.add_argument("--full", action="store_true", help="the protocol of the CaloChallenge: hours")
     text = "another generator of the report: its showers, or a folder judged before; may be repeated"
     p.add_argument("--compare", type=_named, action="append", default=[], metavar="NAME=FILE", help=text)
+    text = "go on with the classifiers of an interrupted evaluation into the same folder"
+    p.add_argument("--resume", action="store_true", help=text)
     p.add_argument("--published", action="store_true", help="the CaloChallenge's results in the report, as context")
     p.set_defaults(run=_evaluate)
 
@@ -253,6 +255,7 @@ def _evaluate(args) -> str:
         level="quick" if args.quick else "full" if args.full else "standard",
         compare=dict(args.compare),
         published=args.published,
+        resume=args.resume,
     )
     return f"{args.out}: {len(metrics)} metrics in metrics.json, report in index.html"
 
