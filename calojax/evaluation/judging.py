@@ -8,18 +8,17 @@ ones, or, without a training file, one half of the reference against the other. 
 """
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calojax.evaluation import curves, digest, distances, histograms, inspection, memorisation, occupancy, sample
+from calojax.evaluation import correlations, curves, digest, distances, histograms, inspection, memorisation, sample
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.inspection import Inspection
 from calojax.evaluation.measures import Measured, measures
-from calojax.evaluation.patterns import Patterns
 from calojax.evaluation.schema import Metric, Metrics, metric
 from calojax.evaluation.sources import Source, count, label, origin
 from calojax.evaluation.sparse import Sparse
@@ -28,9 +27,8 @@ from calojax.progress import Progress
 Sources = Mapping[str, Source]
 Floor = tuple[Digest, Digest] | None  # what is compared for the floors; None if there is nothing
 
-_MATRIX_ROWS, _MATRIX_WORK = 10_000, 4.2e12  # showers, and showers x cells^2, that the hit matrix is made of at most
 _NEIGHBOUR_ROWS, _NEIGHBOUR_WORK = 10_000, 6.5e11  # showers, and showers^2 x cells, that neighbours are looked for in
-_UNITS_PER_TILE = 250  # a tile of the hit matrix takes about as long as reading this many showers
+_UNITS_PER_TILE = 250  # a tile of a matrix of cells takes about as long as reading this many showers
 
 
 def judge(
@@ -58,21 +56,22 @@ def judge(
     showers, found = _read(sources, geometry, progress)
     n = (len(showers["reference"]), len(showers["generated"]))
     digested = showers | {"train": showers["train"].first(n[1])} if "train" in showers else showers
-    work = sum(map(len, digested.values())) + occupancy.n_tiles(geometry.n_cells) * _UNITS_PER_TILE
+    work = sum(map(len, digested.values())) + correlations.n_tiles(geometry) * _UNITS_PER_TILE
     compared = 2 * memorisation.n_compared(n[0]) if train is not None else 0
     with Progress(work + compared, "judge", enabled=progress) as bar:
         digests = _digest(digested, found["reference"].maximum, geometry, bar)
         floor = (digests["reference"], digests["train"]) if train is not None else _halves(digests["reference"])
         compare = partial(_compare, rows=_rows(digests, floor))
-        metrics = _with_floor(compare(digests["reference"], digests["generated"]), compare, floor, n)
-        matrix_metric, matrices = _occupancy(digests, floor, n, bar)
-        metrics["frobenius.occupancy"] = matrix_metric
+        pairs = [(digests["reference"], digests["generated"]), *([floor] if floor else [])]
+        cells = correlations.of_cells(pairs, lambda tiles: bar.advance(tiles * _UNITS_PER_TILE))
+        measured = [compare(*pair) | of_cells for pair, of_cells in zip(pairs, cells.measured, strict=True)]
+        metrics = _with_floor(measured, floor, n)
         metrics["memorisation.share"] = _memorisation(showers, bar)
     result = Metrics(
         _inputs(sources, digests, floor, geometry, quick),
         metrics,
         tuple(_warnings(found, digests, train is not None)),
-        curves.curves(digests) | matrices | curves.examples(showers["reference"], showers["generated"]),
+        curves.curves(digests) | cells.curves | curves.examples(showers["reference"], showers["generated"]),
     )
     if out is not None:
         result.save(out)
@@ -109,6 +108,7 @@ def _compare(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]
         measures(reference, other)
         | distances.of_features(reference, other)
         | distances.of_showers(reference, other, rows)
+        | correlations.of_layers(reference, other)
     )
 
 
@@ -118,56 +118,26 @@ def _rows(digests: Mapping[str, Digest], floor: Floor) -> int:
     return min(least, _NEIGHBOUR_ROWS, int((_NEIGHBOUR_WORK / digests["reference"].frame.geometry.n_cells) ** 0.5))
 
 
-def _with_floor(
-    value: dict[str, Measured], compare: Callable[..., dict[str, Measured]], floor: Floor, n: tuple[int, int]
-) -> dict[str, Metric]:
-    """Each measure as a metric with its floor and the floor's error."""
-    if floor is None:
-        return {name: metric(one.value, one.error, None, n, one.reason, **one.more) for name, one in value.items()}
-    metrics, measured, scale = {}, compare(*floor), _floor_scale(n, (len(floor[0]), len(floor[1])))
-    for name, one in value.items():
-        more = one.more | {"floor_error": measured[name].error}
-        if "reference" in one.more:
-            more["floor_reference"] = measured[name].more["reference"]
-        elif scale**one.power != 1:
-            more["floor_at_counts"] = scale**one.power * measured[name].value
-        metrics[name] = metric(one.value, one.error, measured[name].value, n, one.reason, **more)
+def _with_floor(measured: list[dict[str, Measured]], floor: Floor, n: tuple[int, int]) -> dict[str, Metric]:
+    """Each measure of the generated showers as a metric, with its floor and the floor's error if there is a floor."""
+    metrics = {}
+    for name, one in measured[0].items():
+        counts, more, at = one.n or n, dict(one.more), None
+        if floor is not None:
+            at = measured[1][name]
+            more["floor_error"] = at.error
+            scale = _floor_scale(counts, at.n or (len(floor[0]), len(floor[1]))) ** one.power
+            if "reference" in one.more:
+                more["floor_reference"] = at.more["reference"]
+            elif scale != 1:
+                more["floor_at_counts"] = scale * at.value
+        metrics[name] = metric(one.value, one.error, at and at.value, counts, one.reason, **more)
     return metrics
 
 
 def _floor_scale(n: tuple[int, int], n_floor: tuple[int, int]) -> float:
     """What a squared distance at its floor changes by when it is made with n instead of n_floor showers."""
     return (1 / n[0] + 1 / n[1]) / (1 / n_floor[0] + 1 / n_floor[1])
-
-
-def _occupancy(
-    digests: Mapping[str, Digest], floor: Floor, n: tuple[int, int], bar: Progress
-) -> tuple[Metric, dict[str, np.ndarray]]:
-    """frobenius.occupancy, and the matrices that the report shows."""
-    geometry = digests["reference"].frame.geometry
-    rows = min(_MATRIX_ROWS, max(200, int(_MATRIX_WORK / geometry.n_cells**2)))
-    samples: dict[str, Patterns] = {name: one.sample.patterns[:rows] for name, one in digests.items()}
-    pairs = [("reference", "generated")]
-    if "train" in digests:
-        pairs.append(("reference", "train"))
-    elif floor is not None:
-        pairs.append(("half0", "half1"))
-        samples |= {f"half{i}": one.sample.patterns[: rows // 2] for i, one in enumerate(floor)}
-    result = occupancy.distances(
-        samples, pairs, curves.ring_of_cell(geometry), advance=lambda tiles: bar.advance(tiles * _UNITS_PER_TILE)
-    )
-    value, error = result.distance[0]
-    more: dict[str, Any] = {"rows": rows}
-    more |= {f"constant_cells_{name}": result.n_constant[name] for name in ("reference", "generated")}
-    matrices = curves.matrices(result, samples, digests["reference"])
-    used = (len(samples["reference"]), len(samples["generated"]))
-    if floor is None:
-        return metric(value, error, None, used, **more), matrices
-    floor_value, more["floor_error"] = result.distance[1]
-    scale = _floor_scale(used, (len(samples[pairs[1][0]]), len(samples[pairs[1][1]])))
-    if scale != 1:
-        more["floor_at_counts"] = np.sqrt(scale) * floor_value
-    return metric(value, error, floor_value, used, **more), matrices
 
 
 def _memorisation(showers: Mapping[str, Sparse], bar: Progress) -> Metric:

@@ -69,7 +69,8 @@ def verdict(metrics: Metrics) -> list[Line]:
     lines += [_distance(title, name, metrics[name], limit) for title, name, limit in _DISTANCES if name in metrics]
     name = "frobenius.occupancy"
     if name in metrics:
-        lines.append(_distance("matrix of hit correlations", name, metrics[name], 0.05 * (metrics[name].floor or 0.0)))
+        floor = metrics[name].more.get("floor_at_counts") or metrics[name].floor or 0.0
+        lines.append(_distance("matrix of hit correlations", name, metrics[name], 0.05 * floor))
     if "memorisation.share" in metrics:
         lines.append(_memorisation(metrics["memorisation.share"]))
     return [line for line in lines if line is not None]
