@@ -6,7 +6,7 @@ and at 1/6, 5/12 and 5/8 of the rings times 0, 3/14, 6/14 and 9/14 of the circle
 patches these are on 14 alpha bins and 24 rings.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,12 +99,12 @@ def patch_cells(geometry: Any) -> np.ndarray:
 
 
 def _measured(both: Sequence[Columns], n_blocks: int = pearson.BLOCKS) -> Measured:
-    samples = dict(zip(_WHO, both, strict=True))
+    samples: dict[str, Columns] = dict(zip(_WHO, both, strict=True))
     return _of(pearson.distances(samples, [_WHO], n_blocks=n_blocks).distance[0], both, {})
 
 
-def _of(distance: Estimate, both: Sequence[Columns], more: dict[str, float]) -> Measured:
+def _of(distance: Estimate, both: Sequence[Columns], more: Mapping[str, float]) -> Measured:
     n = (len(both[0]), len(both[1]))
-    value = distance.value if min(n) > 1 else np.nan
-    more = {"rows": max(n), "columns": both[0].n_cells} | more
-    return Measured(value, distance.error, _REASON, more, power=0.5, n=n)
+    value = float(distance.value) if min(n) > 1 else np.nan
+    size = {"rows": max(n), "columns": both[0].n_cells}
+    return Measured(value, float(distance.error), _REASON, size | dict(more), power=0.5, n=n)

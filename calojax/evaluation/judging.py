@@ -1,14 +1,16 @@
 """The judge: every metric of a generator against a reference, with errors and floors.
 
-Order: inspect (nothing is computed of showers that make no sense), one pass over each set, then metrics. The floor of
-a metric is its value for real showers in place of the generated ones: as many training showers as there are generated
-ones, or, without a training file, one half of the reference against the other. Distances at their floor go with
-1/N + 1/M (its root for a Frobenius distance); where the floor was made with other numbers of showers than the value,
-`floor_at_counts` is the floor brought to the value's.
+Order: one pass over each set, which inspects it; then metrics. A reference or training showers whose cells make no
+sense are refused; generated ones are counted, and left out (not finite) or cut (negative cells). The floor of a metric
+is its value for real showers in place of the generated ones: as many training showers as there are generated ones, or,
+without a training file, one half of the reference against the other. Distances at their floor go with 1/N + 1/M (its
+root for a Frobenius distance); where the floor was made with other numbers of showers than the value, `floor_at_counts`
+is the floor brought to the value's.
 """
 
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,7 +70,7 @@ def judge(
         metrics = _with_floor(measured, floor, n)
         metrics["memorisation.share"] = _memorisation(showers, bar)
     result = Metrics(
-        _inputs(sources, digests, floor, geometry, quick),
+        _inputs(sources, digests, floor, geometry, quick) | {"inspection": _inspected(found)},
         metrics,
         tuple(_warnings(found, digests, train is not None)),
         curves.curves(digests) | cells.curves | curves.examples(showers["reference"], showers["generated"]),
@@ -83,7 +85,12 @@ def _read(sources: Sources, geometry: Any, progress: bool) -> tuple[dict[str, Sp
     showers, found = {}, {}
     with Progress(sum(map(count, sources.values())), "read", enabled=progress) as bar:
         for name, source in sources.items():
-            showers[name], found[name] = inspection.read(source, geometry, name=name, advance=bar.advance)
+            showers[name], found[name] = inspection.read(
+                source, geometry, name=name, any_values=name == "generated", advance=bar.advance
+            )
+    if "train" in showers:
+        for name in ("reference", "generated"):
+            found[name] = replace(found[name], n_copied=inspection.copies(showers[name], showers["train"]))
     return showers, found
 
 
@@ -175,6 +182,14 @@ def _inputs(
         "level": "quick" if quick else "default",
         "versions": {"calojax": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
+
+
+def _inspected(found: Mapping[str, Inspection]) -> dict[str, Any]:
+    """How many showers of each set have which defect, and how far the incident energies are apart."""
+    energies = [found[name].incident_energy for name in ("reference", "generated")]
+    distance, p_value = inspection.kolmogorov_smirnov(*energies)
+    spectra = {"kolmogorov_smirnov": distance, "p_value": p_value}
+    return {name: inspection.counts(one) for name, one in found.items()} | {"incident_energies": spectra}
 
 
 def _warnings(found: Mapping[str, Inspection], digests: Mapping[str, Digest], has_train: bool) -> list[str]:

@@ -130,14 +130,14 @@ def distances(
 ) -> Distances:
     """Frobenius distances of several pairs of samples at once, and their matrices averaged over groups of columns.
 
-    groups (D,): group of each column, 0.. (one for all by default); n_blocks: of showers, left out one after another
-    for the errors, which are nan for fewer than two showers a block; advance(n): called after n of the tiles.
+    groups (D,): group of each column, 0..; without them no means are made. n_blocks: of showers, left out one after
+    another for the errors, which are nan for fewer than two showers a block; advance(n): called after n of the tiles.
     """
     n_cells = next(iter(samples.values())).n_cells
-    groups = np.zeros(n_cells, int) if groups is None else groups
+    size = np.bincount(groups) if groups is not None else np.zeros(0, int)
     sums = {name: _sums(sample, n_blocks) for name, sample in samples.items()}
     squares = np.zeros((len(pairs), 1 + n_blocks))
-    matrix = {name: np.zeros((groups.max(initial=0) + 1,) * 2) for name in samples}
+    matrix = {name: np.zeros((len(size),) * 2) for name in samples}
     for first in range(0, n_cells, _TILE):
         left = slice(first, min(first + _TILE, n_cells))
         left_tile = {name: _tile(sample, left, n_blocks) for name, sample in samples.items()}
@@ -147,13 +147,13 @@ def distances(
             for name, sample in samples.items():
                 right_tile = left_tile[name] if right == left else _tile(sample, right, n_blocks)
                 found[name] = _leave_one_out(left_tile[name], right_tile, sums[name], left, right)
-                _add_means(matrix[name], found[name][0], groups, left, right)
+                if groups is not None:
+                    _add_means(matrix[name], found[name][0], groups, left, right)
             for pair, (a, b) in enumerate(pairs):
                 part = [np.sum((x - y) ** 2) for x, y in zip(found[a], found[b], strict=True)]
                 squares[pair] += np.array(part) * (1 if right == left else 2)
             if advance is not None:
                 advance(1)
-    size = np.bincount(groups)
     matrix = {name: total / np.maximum(np.outer(size, size) - np.diag(size), 1) for name, total in matrix.items()}
     enough = {name: len(sample) >= 2 * n_blocks for name, sample in samples.items()}
     return Distances(
@@ -233,4 +233,4 @@ def _indicator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _estimate(squares: np.ndarray, enough: bool) -> Estimate:
     value, *left_out = np.sqrt(squares)
-    return Estimate(value, combine(value, left_out).error if enough else np.float64(np.nan))
+    return combine(value, left_out) if enough else Estimate(value, np.full((), np.nan))

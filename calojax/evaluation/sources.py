@@ -24,15 +24,16 @@ class Block(NamedTuple):
 Source = Path | str | tuple[np.ndarray, np.ndarray]  # a file, or (incident_energy (N,), showers (N, V)) in MeV
 
 
-def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS) -> Iterator[Block]:
+def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS, any_values: bool = False) -> Iterator[Block]:
     """Showers of a source in order, at most `rows` at a time.
 
-    name: what the source is called in an error. Raises InputError for what cannot be showers of this geometry.
+    name: what the source is called in an error; any_values: cells of a file may be negative or not finite.
+    Raises InputError for what cannot be showers of this geometry.
     """
     if isinstance(source, (str, Path)):
         from calojax.files import calochallenge  # noqa: PLC0415  (h5py)
 
-        for energies, showers in calochallenge.stream(Path(source), geometry, rows=rows):
+        for energies, showers in calochallenge.stream(Path(source), geometry, rows=rows, any_values=any_values):
             yield Block(np.asarray(energies, np.float64).reshape(-1), showers)
         return
     energies, showers = (np.asarray(array) for array in source)
