@@ -38,11 +38,12 @@ def of_layers(reference: Digest, other: Digest) -> dict[str, Measured]:
     samples, patches = (reference.sample, other.sample), patch_cells(geometry)
     few = [one.showers.first(rows) for one in samples]
     energies, hits = [pearson.of_voxels(one) for one in few], [one.patterns[:rows] for one in samples]
-    found = {
-        "frobenius.layer": _measured([pearson.of_array(one.moments.energy) for one in samples], BLOCKS),
-        "frobenius.layer_sparsity": _measured([pearson.of_array(one.moments.sparsity) for one in samples], BLOCKS),
-        "frobenius.patch_layer": _measured([pearson.of_voxels(one, patches) for one in few], BLOCKS),
-    }
+    found = {}
+    if geometry.n_layers > 1:
+        found["frobenius.layer"] = _measured([pearson.of_array(one.moments.energy) for one in samples], BLOCKS)
+        sparsity = [pearson.of_array(one.moments.sparsity) for one in samples]
+        found["frobenius.layer_sparsity"] = _measured(sparsity, BLOCKS)
+        found["frobenius.patch_layer"] = _measured([pearson.of_voxels(one, patches) for one in few], BLOCKS)
     for layer in range(geometry.n_layers):
         inside = [int(x) for x in geometry.layer_offsets[layer : layer + 2]]
         for kind, both in (("within_layer", energies), ("occupancy_within_layer", hits)):

@@ -20,6 +20,7 @@ from calojax.evaluation.memorisation import nearest_energy
 from calojax.evaluation.patterns import Patterns
 from calojax.evaluation.pearson import pearson_matrix
 from calojax.evaluation.sparse import Sparse
+from calojax.geometry import Grid
 
 _EXAMPLES = (0.15, 0.45, 0.7, 0.95)  # of the reference's range in ln E
 
@@ -33,9 +34,12 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
         "bins.fine": frame.fine.edges,
         "geometry.n_rings": np.asarray(geometry.n_rings),
         "geometry.n_alpha": np.asarray(geometry.n_alpha),
-        "geometry.r_edges": _padded([layer.r_edges for layer in geometry.layers]),
-        "geometry.id": np.array([layer.id for layer in geometry.layers]),
     }
+    if isinstance(geometry, Grid):
+        made |= {"geometry.pitch": np.array(geometry.pitch), "geometry.id": np.zeros(1, int)}
+    else:
+        made["geometry.r_edges"] = _padded([layer.r_edges for layer in geometry.layers])
+        made["geometry.id"] = np.array([layer.id for layer in geometry.layers])
     for name, family in frame.families.items():
         made[f"histogram.{name}.edges"], made[f"histogram.{name}.layers"] = family.edges, family.layers
     made["e_tot_in_bins.edges"] = _response_edges(reference)

@@ -44,10 +44,10 @@ def judge(
 ) -> Metrics:
     """Compare generated showers with a reference.
 
-    reference, generated, train: a CaloChallenge file, or (incident_energy (N,), showers (N, V)) in MeV.
-    geometry: a Cylinder, or what `geometry.load` takes. train: the showers the generator was trained on; gives fair
-    floors and the share of memorised showers. out: a folder for metrics.json and curves.npz. quick: no classifiers;
-    the only level so far. Raises InputError for what cannot be compared, before anything is written.
+    reference, generated, train: a CaloChallenge file, one of crystal images, or (incident_energy (N,), showers (N, V))
+    in MeV. geometry: a Cylinder, a Grid, or what `geometry.load` takes. train: the showers the generator was trained
+    on; gives fair floors and the share of memorised showers. out: a folder for metrics.json and curves.npz. quick: no
+    classifiers; the only level so far. Raises InputError for what cannot be compared, before anything is written.
     """
     from calojax import geometry as geometries  # noqa: PLC0415
 

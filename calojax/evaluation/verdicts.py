@@ -39,6 +39,8 @@ _QUANTITIES = (  # title, start and end of the names, tolerance, relative to the
     ("hit correlation, opposite cell", "correlation.hits.opposite.", "", 0.03, False),
     ("hit correlation, next layer", "correlation.hits.z.", "", 0.03, False),
     ("hit correlation, next ring", "correlation.hits.r.", "", 0.03, False),
+    ("hit correlation, next in x", "correlation.hits.x.", "", 0.03, False),
+    ("hit correlation, next in y", "correlation.hits.y.", "", 0.03, False),
 )
 
 
