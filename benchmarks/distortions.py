@@ -157,7 +157,7 @@ def table(found: dict[str, dict[str, float]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.distortions", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.distortions", description=str(__doc__).splitlines()[0])
     parser.add_argument("reference", type=Path)
     parser.add_argument("train", type=Path)
     parser.add_argument("--geometry", default="ds2")
@@ -165,12 +165,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     args = parser.parse_args()
     g, n = geometry.load(args.geometry), args.showers
-    reference = tuple(calochallenge.read(args.reference, g, slice(n)))
-    train = tuple(calochallenge.read(args.train, g, slice(2 * n)))
-    found = {}
+    reference, train = calochallenge.read(args.reference, g, slice(n)), calochallenge.read(args.train, g, slice(2 * n))
+    first, found = (train.incident_energy[:n], train.showers[:n]), {}
     for name in (*DISTORTIONS, *OF_ROWS):
         began = time.perf_counter()
-        first = tuple(part[:n] for part in train)
         found[name] = largest(evaluation.judge(reference, sample(name, train, g), g, train=first, progress=False))
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
         if args.out:

@@ -47,7 +47,7 @@ def _shown(
             image = axis.imshow(
                 np.ma.masked_less_equal(view, 0),
                 origin="lower",
-                aspect="auto",
+                aspect="equal" if x_label else "auto",
                 norm=norm,
                 cmap="inferno_r",
                 extent=extent,
