@@ -20,7 +20,7 @@ from calojax import stopping
 from calojax import system as systems
 from calojax.errors import InputError, NotFinite, on_one_line
 
-_GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3 or a binning XML"
+_GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3, crystals-20x20 or an XML"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,10 +1,10 @@
 """Arrays behind the figures. Whatever the report draws is made here, once, and stored beside the metrics.
 
-Names: histogram.<family>.edges (C, B + 1), .layers (C,), .<sample> (2, C, B); e_tot_in_bins.edges
-(n, B + 1), .<sample> (2, n, B);
-response.<sample>, hits.<sample> (4, n): mean, error, width, error; longitudinal.<sample> (2, L), rings.<sample> (2, R),
-probability.<sample> (R,); average.<sample> (2, V): mean share of the incident energy per cell; pearson.<sample> (R, R),
-zoom.<sample>; viewer.<sample>.*; independent.*; example.*; bins.*; geometry.*.
+Names: histogram.<family>.edges (C, B + 1), .layers (C,), .<sample> (2, C, B); e_tot_in_bins.edges (n, B + 1),
+.<sample> (2, n, B); response.<sample>, hits.<sample> (4, n): mean, error, width, error; longitudinal.<sample> (2, L),
+rings.<sample> (2, R), probability.<sample> (R,); average.<sample> (2, V): mean share of the incident energy per cell;
+pearson.<sample> (R, R), pearson_layer.<sample> (L, L), zoom.<sample>; viewer.<sample>.*; independent.*; example.*;
+bins.*; geometry.*.
 Samples: reference, generated, train. A leading 2 is value and error; histograms are shares of the entries in the range.
 """
 
@@ -18,9 +18,10 @@ from calojax.evaluation.digest import Digest
 from calojax.evaluation.energy_response import MeanAndWidth
 from calojax.evaluation.jackknife import jackknife
 from calojax.evaluation.memorisation import nearest_energy
-from calojax.evaluation.occupancy import Distances
 from calojax.evaluation.patterns import Patterns
+from calojax.evaluation.pearson import pearson_matrix
 from calojax.evaluation.sparse import Sparse
+from calojax.geometry import Grid
 
 _EXAMPLES = (0.15, 0.45, 0.7, 0.95)  # of the reference's range in ln E
 _EVENTS, _EVENT_HITS = 40, 150_000  # showers of each sample to look at, and their hits at most: 1.2 MB of a page
@@ -35,11 +36,14 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
         "bins.fine": frame.fine.edges,
         "geometry.n_rings": np.asarray(geometry.n_rings),
         "geometry.n_alpha": np.asarray(geometry.n_alpha),
-        "geometry.r_edges": _padded([layer.r_edges for layer in geometry.layers]),
-        "geometry.z_edges": np.array([(layer.z_min, layer.z_max) for layer in geometry.layers]),
-        "geometry.id": np.array([layer.id for layer in geometry.layers]),
-        "geometry.threshold": np.array(geometry.threshold),
     }
+    if isinstance(geometry, Grid):
+        made |= {"geometry.pitch": np.array(geometry.pitch), "geometry.id": np.zeros(1, int)}
+    else:
+        made["geometry.r_edges"] = _padded([layer.r_edges for layer in geometry.layers])
+        made["geometry.z_edges"] = np.array([(layer.z_min, layer.z_max) for layer in geometry.layers])
+        made["geometry.threshold"] = np.array(geometry.threshold)
+        made["geometry.id"] = np.array([layer.id for layer in geometry.layers])
     for name, family in frame.families.items():
         made[f"histogram.{name}.edges"], made[f"histogram.{name}.layers"] = family.edges, family.layers
     made["e_tot_in_bins.edges"] = _response_edges(reference)
@@ -49,6 +53,7 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
         made[f"e_tot_in_bins.{sample_name}"] = _e_tot_in_bins(one, made["e_tot_in_bins.edges"])
         made[f"response.{sample_name}"] = _rows(one.response(frame.fine))
         made[f"hits.{sample_name}"] = _rows(one.hits(frame.fine))
+        made[f"pearson_layer.{sample_name}"] = pearson_matrix(one.sample.moments.energy).astype(np.float32)
         made |= {f"{key}.{sample_name}": array for key, array in _profiles(one).items()}
     independent = fixed_energy.independent_cells(
         reference.sample.patterns, reference.sample.incident_energy, frame.bins, np.random.default_rng(0)
@@ -61,17 +66,20 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
     return made
 
 
-def matrices(found: Distances, samples: Mapping[str, Patterns], reference: Digest) -> dict[str, np.ndarray]:
-    """Matrices of hits averaged over rings (R, R), and cell by cell in two layers at the shower maximum."""
+def matrices(samples: Mapping[str, tuple[np.ndarray, Patterns]], reference: Digest) -> dict[str, np.ndarray]:
+    """Matrices of hits averaged over rings (R, R), and cell by cell in two layers at the shower maximum.
+
+    samples: of "reference" and "generated" the averages, and the hits.
+    """
     geometry = reference.frame.geometry
     peak = int(np.argmax(np.bincount(geometry.layer, reference.sample.shares.sum(axis=0))))
     first = geometry.layer_offsets[peak]
     last = geometry.layer_offsets[min(peak + 2, geometry.n_layers)]
     last = min(last, first + 400)
     made = {"zoom.layers": np.array([peak, min(peak + 1, geometry.n_layers - 1)])}
-    for name in ("reference", "generated"):
-        made[f"pearson.{name}"] = found.matrix[name].astype(np.float32)
-        made[f"zoom.{name}"] = occupancy.hit_pearson(samples[name], slice(first, last)).astype(np.float32)
+    for name, (averages, hits) in samples.items():
+        made[f"pearson.{name}"] = averages.astype(np.float32)
+        made[f"zoom.{name}"] = occupancy.hit_pearson(hits, slice(first, last)).astype(np.float32)
     return made
 
 

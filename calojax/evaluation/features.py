@@ -54,7 +54,7 @@ def find_hits(showers: np.ndarray, threshold: float) -> Hits:
 
 
 def hit_moments(hits: Hits, n_showers: int, geometry: Any) -> Moments:
-    """Moments of n_showers showers given as their hits. geometry: a Cylinder."""
+    """Moments of n_showers showers given as their hits. geometry: a Cylinder or a Grid."""
     n_layers = geometry.n_layers
     key = hits.row * n_layers + geometry.layer[hits.cell]
 
@@ -63,9 +63,8 @@ def hit_moments(hits: Hits, n_showers: int, geometry: Any) -> Moments:
 
     energy, count = total(hits.energy), total()
     share = hits.energy / np.where(energy > 0, energy, 1.0)[key]
-    r, alpha = geometry.r_mid, geometry.alpha_mid
     shaped = {"energy": energy, "sparsity": 1.0 - count.reshape(-1, n_layers) / np.diff(geometry.layer_offsets)}
-    for name, position in (("eta", r * np.cos(alpha)), ("phi", r * np.sin(alpha)), ("r", r)):
+    for name, position in (("eta", geometry.centres[:, 0]), ("phi", geometry.centres[:, 1]), ("r", geometry.r_mid)):
         x = position[hits.cell]
         centre = total(share * x)
         shaped[f"ec_{name}"] = centre

@@ -13,7 +13,8 @@ from calojax.evaluation.separation import separation_of_counts
 class Measured(NamedTuple):
     """value and error of the second sample against the first; reason: why it would be nan; more: further numbers.
 
-    power: the value of two samples of one distribution goes as (1/N + 1/M)^power.
+    power: the value of two samples of one distribution goes as (1/N + 1/M)^power. n: the showers (N, M) it was made
+    of, if not all of both.
     """
 
     value: float
@@ -21,6 +22,7 @@ class Measured(NamedTuple):
     reason: str
     more: dict[str, float]
     power: float = 1.0
+    n: tuple[int, int] | None = None
 
 
 def measures(reference: Digest, other: Digest) -> dict[str, Measured]:

@@ -9,6 +9,8 @@ from calojax.evaluation import features
 from calojax.evaluation.features import Hits
 from calojax.evaluation.sources import Block
 
+_MIXING = (0x7FB5D329728EA185, 0x81DADEF4BC2DD44D)  # odd, so that no two hits are mixed into the same number
+
 
 @dataclass(frozen=True)
 class Sparse:
@@ -48,6 +50,14 @@ class Sparse:
         inside = slice(self.offsets[first], self.offsets[last])
         row = np.repeat(np.arange(last - first), np.diff(self.offsets[first : last + 1]))
         return Hits(row, self.cell[inside].astype(np.int64), self.energy[inside].astype(np.float64))
+
+    def fingerprints(self) -> np.ndarray:
+        """(N,) uint64: the same for showers with the same hits, 0 for those without any."""
+        mixed = self.cell.astype(np.uint64) << np.uint64(32) | self.energy.view(np.uint32)
+        for factor in _MIXING:
+            mixed = (mixed ^ mixed >> np.uint64(31)) * np.uint64(factor)
+        summed = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed ^ mixed >> np.uint64(31), dtype=np.uint64)])
+        return np.diff(summed[self.offsets])  # modulo 2^64
 
     def dense(self, rows: np.ndarray) -> np.ndarray:
         """Showers (n, V) float32, MeV, of the given rows (n,)."""

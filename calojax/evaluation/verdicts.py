@@ -52,6 +52,8 @@ _QUANTITIES = (  # title, start and end of the names, tolerance, relative to the
     ("hit correlation, opposite cell", "correlation.hits.opposite.", "", 0.03, False),
     ("hit correlation, next layer", "correlation.hits.z.", "", 0.03, False),
     ("hit correlation, next ring", "correlation.hits.r.", "", 0.03, False),
+    ("hit correlation, next in x", "correlation.hits.x.", "", 0.03, False),
+    ("hit correlation, next in y", "correlation.hits.y.", "", 0.03, False),
 )
 
 
@@ -87,7 +89,8 @@ def verdict(metrics: Metrics) -> list[Line]:
     ]
     name = "frobenius.occupancy"
     if name in metrics:
-        lines.append(_distance("matrix of hit correlations", name, metrics[name], 0.05 * (metrics[name].floor or 0.0)))
+        floor = metrics[name].more.get("floor_at_counts") or metrics[name].floor or 0.0
+        lines.append(_distance("matrix of hit correlations", name, metrics[name], 0.05 * floor))
     if "memorisation.share" in metrics:
         lines.append(_memorisation(metrics["memorisation.share"]))
     return [line for line in lines if line is not None]

@@ -105,7 +105,10 @@ def _sections(metrics: Metrics) -> list[Section]:
     at_peak = [(f, _nearest(curves[f"histogram.{f}.layers"], peak)) for f in _FAMILIES[1:]]
     at_peak = [(f, column) for f, column in at_peak if column is not None]
     sheets = [_sheet(f) for f in _FAMILIES if len(curves[f"histogram.{f}.layers"])]
-    alike = profiles.n_kinds(metrics) == 1
+    cylinder = "geometry.r_edges" in curves
+    alike = cylinder and profiles.n_kinds(metrics) == 1
+    in_depth = [Drawing(profiles.longitudinal, half=alike), Drawing(profiles.radial, half=alike)] if cylinder else []
+    together = [against_energy.correlations, *([profiles.hit_maps] if cylinder else []), matrices.all_rings]
     stages = [("hit_layers", 0), ("hit_rings", 0), ("hit_cells", 0)]
     return [
         Section(
@@ -114,7 +117,7 @@ def _sections(metrics: Metrics) -> list[Section]:
         ),
         Section(
             "Energy in the layers",
-            [Drawing(profiles.longitudinal, half=alike), Drawing(profiles.radial, half=alike), _histograms(*some)],
+            [*in_depth, _histograms(*some)],
         ),
         Section("Every layer", [Drawing(lambda m: spectra.per_layer(m, _FAMILIES)), _histograms(*at_peak), *sheets]),
         Section(
@@ -128,15 +131,16 @@ def _sections(metrics: Metrics) -> list[Section]:
         ),
         Section(
             "Which cells are hit together",
-            [
-                Drawing(x)
-                for x in (against_energy.correlations, profiles.hit_maps, matrices.all_rings, matrices.two_layers)
-            ],
+            [Drawing(x) for x in (*together, matrices.two_layers)],
         ),
         *([Section("Classifiers", [Drawing(roc.roc)])] if roc.kinds(metrics) else []),
         Section("Memorised showers", [], tables.memorised(metrics)),
-        Section("Average shower", [Drawing(cylinders.average)]),
-        Section("Single showers", [Drawing(cylinders.single), Drawing(showers.side_views)], viewer.section(metrics)),
+        *([Section("Average shower", [Drawing(cylinders.average)])] if cylinder else []),
+        Section(
+            "Single showers",
+            [Drawing(cylinders.single), Drawing(showers.side_views)] if cylinder else [Drawing(showers.images)],
+            viewer.section(metrics) if cylinder else "",
+        ),
     ]
 
 
