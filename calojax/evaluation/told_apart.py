@@ -9,7 +9,7 @@ import numpy as np
 
 from calojax.errors import InputError
 from calojax.evaluation import classifiers
-from calojax.evaluation.classifiers.classify import Classified
+from calojax.evaluation.classifiers.two_sample import Classified
 from calojax.evaluation.levels import Level
 from calojax.evaluation.schema import Metric, metric
 from calojax.evaluation.sparse import Sparse

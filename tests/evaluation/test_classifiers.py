@@ -13,7 +13,7 @@ from calojax import evaluation, geometry
 from calojax.errors import InputError
 from calojax.evaluation import classifiers, features
 from calojax.evaluation.classifiers import calibration, inputs, networks, resnet, splits, training
-from calojax.evaluation.classifiers import classify as classifying
+from calojax.evaluation.classifiers import two_sample as classifying
 from calojax.evaluation.classifiers.splits import Counts
 from calojax.evaluation.sources import Block
 from calojax.evaluation.sparse import Builder

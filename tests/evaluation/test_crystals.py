@@ -32,8 +32,8 @@ def test_a_file_of_images_is_judged_as_the_arrays_are(tmp_path):
     samples = images(300, 1), images(300, 2)
     files = [written(tmp_path / f"{i}.hdf5", *sample) for i, sample in enumerate(samples)]
     arrays = [(energies, pictures.reshape(300, -1)) for energies, pictures in samples]
-    of_files = evaluation.judge(*files, GRID, progress=False)
-    of_arrays = evaluation.judge(*arrays, GRID, progress=False)
+    of_files = evaluation.judge(*files, GRID, level="quick", progress=False)
+    of_arrays = evaluation.judge(*arrays, GRID, level="quick", progress=False)
     assert of_files.to_table()["metrics"] == of_arrays.to_table()["metrics"]
 
 
@@ -48,19 +48,21 @@ def test_features_are_those_of_the_crystals_places():
 
 def test_what_needs_layers_or_a_circle_is_left_out_and_the_rest_has_its_name(tmp_path):
     (e, x), (f, y) = images(400, 1), images(400, 2)
-    found = evaluation.judge((e, x.reshape(400, -1)), (f, y.reshape(400, -1)), GRID, out=tmp_path, progress=False)
+    found = evaluation.judge(
+        (e, x.reshape(400, -1)), (f, y.reshape(400, -1)), GRID, out=tmp_path, level="quick", progress=False
+    )
     names = set(found)
     assert {f"correlation.hits.{d}.{b}" for d in "xy" for b in range(4)} <= names
     assert {"separation.ec_eta.0", "fpd", "kpd", "prdc.recall", "frobenius.voxel", "response.0.mean"} <= names
     absent = {"correlation.hits.alpha.0", "correlation.hits.z.0", "frobenius.layer", "frobenius.patch_layer"}
     assert not absent & names
     assert [line.title for line in evaluation.verdict(found) if line.level in (2, 3)] == []
-    assert report.write(tmp_path, found, progress=False).stat().st_size > 50_000
+    assert report.write(tmp_path, found, level="quick", progress=False).stat().st_size > 50_000
 
 
 def test_a_shift_is_seen_in_the_direction_of_the_shift():
     (e, x), (f, y) = images(400, 1), images(400, 2, shift=8.0)
-    found = evaluation.judge((e, x.reshape(400, -1)), (f, y.reshape(400, -1)), GRID, progress=False)
+    found = evaluation.judge((e, x.reshape(400, -1)), (f, y.reshape(400, -1)), GRID, level="quick", progress=False)
     sigmas = {
         name: (found[name].value - found[name].more["floor_at_counts"]) / found[name].error
         for name in ("wasserstein.ec_eta.0", "wasserstein.ec_phi.0")
@@ -86,4 +88,4 @@ def test_images_that_are_none(tmp_path, changed, geometry, said):
             if value is not None:
                 file[key] = value
     with pytest.raises(InputError, match=rf"bad\.hdf5, {said}"):
-        evaluation.judge(tmp_path / "bad.hdf5", tmp_path / "bad.hdf5", geometry, progress=False)
+        evaluation.judge(tmp_path / "bad.hdf5", tmp_path / "bad.hdf5", geometry, level="quick", progress=False)

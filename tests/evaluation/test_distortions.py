@@ -40,7 +40,9 @@ def spoiled(toy, draw):
 
     def judge(distortion: str) -> evaluation.Metrics:
         first = tuple(part[:N] for part in train)
-        return evaluation.judge(reference, distortions.sample(distortion, train, toy), toy, train=first, progress=False)
+        return evaluation.judge(
+            reference, distortions.sample(distortion, train, toy), toy, train=first, level="quick", progress=False
+        )
 
     return judge
 

@@ -31,7 +31,7 @@ def ragged():
         shares = rng.gamma(0.3, size=(n, detector.n_cells)) * np.exp(-detector.r_mid / 60)
         return energies, energies[:, None] * shares / shares.sum(axis=1, keepdims=True)
 
-    return evaluation.judge(draw(60, 0), draw(60, 1), detector, progress=False)
+    return evaluation.judge(draw(60, 0), draw(60, 1), detector, level="quick", progress=False)
 
 
 # ---- what is kept
@@ -60,7 +60,9 @@ def test_large_showers_are_fewer_and_few_showers_are_shown_once():
 
 def test_the_average_is_the_mean_share_of_each_cell(toy, draw):
     (energies, showers), generated = draw(400, 1), draw(300, 2)
-    found = evaluation.judge((energies, showers), generated, toy, progress=False).curves["average.reference"]
+    found = evaluation.judge((energies, showers), generated, toy, level="quick", progress=False).curves[
+        "average.reference"
+    ]
     shares = np.where(showers >= toy.threshold, showers, 0) / energies[:, None]
     np.testing.assert_allclose(found[0], shares.mean(axis=0), rtol=1e-5)
     spread = shares.std(axis=0) / np.sqrt(len(shares))

@@ -6,13 +6,13 @@
 from calojax import lazy
 
 _HOME = {
-    "Classified": "classify",
-    "Work": "classify",
-    "classifier_test": "classify",
-    "classify": "classify",
+    "Classified": "two_sample",
+    "Work": "two_sample",
+    "classifier_test": "two_sample",
+    "classify": "two_sample",
     "possible": "inputs",
     "seconds": "speed",
-    "work": "classify",
+    "work": "two_sample",
 }
 __all__ = sorted(_HOME)
 __getattr__ = lazy.names(__name__, _HOME)
