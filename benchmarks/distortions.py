@@ -151,7 +151,7 @@ def table(found: dict[str, dict[str, float]]) -> str:
     """Markdown: a row for each metric, a column for each distortion; what is seen is bold."""
     lines = ["| metric | " + " | ".join(found) + " |", "|---|" + "---:|" * len(found)]
     for row in METRICS:
-        cells = [f"**{one[row]:.0f}**" if one[row] > SEEN else f"{one[row]:.1f}" for one in found.values()]
+        cells = [f"**{x:.1f}**" if (x := one[row]) > SEEN else f"{x:.1f}" for one in found.values()]
         lines.append(f"| `{row}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import distortions
-from calojax import evaluation
+from calojax import evaluation, geometry
+from calojax.files import calochallenge
 
 N = 800
 SEES = {  # distortion: metrics that must see it, metrics that cannot
@@ -74,3 +75,25 @@ def test_the_distortions_do_what_they_say(toy, draw):
     assert np.mean(distortions.dropped(showers, toy, rng)[showers > 0] == 0) == pytest.approx(0.05, abs=0.01)
     rounded = distortions.rounded(np.array([[0.0, 1.249, 98765.0, 0.0999]], np.float32), toy, rng)
     assert np.allclose(rounded, [[0.0, 1.2, 99000.0, 0.1]])
+
+
+OF_REAL_SHOWERS = {
+    "none": (),
+    "layers swapped": ("separation.e_layer.<layer>", "separation.ec_r.<layer>", "fpd", "prdc.coverage"),
+    "rounded to 2 digits": ("separation.voxel",),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("distortion", OF_REAL_SHOWERS)
+def test_faults_of_simulated_showers_are_seen(data, distortion):
+    g, n = geometry.load("ds2"), 600
+    reference = calochallenge.read(data / "egs_ds2_val.hdf5", g, slice(n))
+    train = calochallenge.read(data / "egs_ds2_train.hdf5", g, slice(2 * n))
+    first = train.incident_energy[:n], train.showers[:n]
+    found = distortions.largest(
+        evaluation.judge(reference, distortions.sample(distortion, train, g), g, train=first, progress=False)
+    )
+    seen = {name for name, sigmas in found.items() if sigmas > distortions.SEEN}
+    assert set(OF_REAL_SHOWERS[distortion]) <= seen
+    assert distortion == "layers swapped" or len(seen) == len(OF_REAL_SHOWERS[distortion])
