@@ -12,10 +12,12 @@ arXiv:2002.09797 and prdc 0.2; the CaloChallenge takes k = 5 and log10 of the vo
 Distances are made in tiles, so that memory does not grow with the square of the number of showers.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation.jackknife import BLOCKS, combine
 from calojax.evaluation.sparse import Sparse
 
 _TILE = 1024
@@ -31,8 +33,9 @@ class Prdc(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """balls (M,): of real showers around each generated one; reached (N,): whether a ball of a generated one holds each
-    real one; covered (N,): whether the ball of each real one holds a generated one; nearest_k: k."""
+    """Numbers by blocks of the other set (shower i in block i mod K): balls (K, M) of real showers around each
+    generated one; reached (K, N): balls of generated showers around each real one; covered (K, N): generated showers in
+    the ball of each real one; nearest_k: k."""
 
     balls: np.ndarray
     reached: np.ndarray
@@ -41,15 +44,20 @@ class Counted(NamedTuple):
 
     @property
     def values(self) -> Prdc:
-        return Prdc(*(float(each.mean()) for each in self._terms()))
+        return Prdc(*(float(mean(table.sum(axis=0)).mean()) for table, mean in self._terms()))
 
     @property
     def errors(self) -> Prdc:
-        """Standard errors from the spread over the showers that are counted; the balls are taken as given."""
-        return Prdc(*(float(each.std() / np.sqrt(len(each))) for each in self._terms()))
+        """Standard errors: the spread over the showers counted, and leaving out one block of the others after another.
 
-    def _terms(self) -> tuple[np.ndarray, ...]:
-        return self.balls > 0, self.reached, self.balls / self.nearest_k, self.covered
+        The balls keep their sizes, which makes errors of shares too large by up to a factor of two.
+        """
+        return Prdc(*(_error(*term) for term in self._terms()))
+
+    def _terms(self) -> tuple[tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]], ...]:
+        """Of each of the four the table, and what is averaged over showers."""
+        some, share = (lambda n: n > 0), (lambda n: n / self.nearest_k)
+        return (self.balls, some), (self.reached, some), (self.balls, share), (self.covered, some)
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, nearest_k: int = 5) -> Prdc:
@@ -66,16 +74,26 @@ def count(real: np.ndarray, fake: np.ndarray, nearest_k: int = 5) -> Counted:
     centre = real.mean(axis=0, dtype=np.float64)
     real, fake = ((x - centre).astype(kind) for x in (real, fake))
     of_real, of_fake = _radii(real, nearest_k), _radii(fake, nearest_k)
-    balls = np.zeros(len(fake), np.int64)
-    reached, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
+    balls = np.zeros((BLOCKS, len(fake)), np.int32)
+    reached, covered = (np.zeros((BLOCKS, len(real)), np.int32) for _ in range(2))
     for first in range(0, len(real), _TILE):
         rows = slice(first, first + _TILE)
         squared = _squared_distances(real[rows], fake)
-        inside = squared < of_real[rows, None]
-        balls += inside.sum(axis=0)
-        covered[rows] = inside.any(axis=1)
-        reached[rows] = (squared < of_fake).any(axis=1)
+        inside, around = squared < of_real[rows, None], squared < of_fake
+        for block in range(BLOCKS):
+            balls[block] += inside[(block - first) % BLOCKS :: BLOCKS].sum(axis=0, dtype=np.int32)
+            covered[block, rows] = inside[:, block::BLOCKS].sum(axis=1)
+            reached[block, rows] = around[:, block::BLOCKS].sum(axis=1)
     return Counted(balls, reached, covered, nearest_k)
+
+
+def _error(table: np.ndarray, mean: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Of the mean over showers of what (K, n) counts come to, by blocks of the other set."""
+    total = table.sum(axis=0)
+    each = mean(total)
+    scale = len(table) / (len(table) - 1)
+    left_out = np.array([mean((total - block) * scale).mean() for block in table])
+    return float(np.hypot(each.std() / np.sqrt(len(each)), combine(each.mean(), left_out).error))
 
 
 def log_voxels(showers: Sparse, rows: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def test_features_are_those_of_the_crystals_places():
 
 
 def test_what_needs_layers_or_a_circle_is_left_out_and_the_rest_has_its_name(tmp_path):
-    (e, x), (f, y) = images(400, 1), images(400, 2)
+    (e, x), (f, y) = images(400, 3), images(400, 4)
     found = evaluation.judge(
         (e, x.reshape(400, -1)), (f, y.reshape(400, -1)), GRID, out=tmp_path, level="quick", progress=False
     )

@@ -121,6 +121,14 @@ def test_prdc_does_not_depend_on_order_or_tiles_and_hardly_on_the_precision(monk
     assert neighbours.prdc(x.astype(np.float32), y.astype(np.float32)) == pytest.approx(found, abs=2e-3)
 
 
+def test_the_errors_of_prdc_cover_its_spread():
+    rng = np.random.default_rng(0)
+    draws = [neighbours.count(rng.normal(size=(300, 6)), 1.3 * rng.normal(size=(300, 6))) for _ in range(40)]
+    spread = np.std([one.values for one in draws], axis=0)
+    ratio = np.mean([one.errors for one in draws], axis=0) / spread
+    assert (ratio > 0.75).all() and (ratio < 2.5).all()
+
+
 def test_prdc_of_a_set_with_itself_and_with_another_far_away():
     x, _ = clouds()
     assert neighbours.prdc(x, x)[:2] == (1.0, 1.0)
