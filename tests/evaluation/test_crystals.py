@@ -57,7 +57,7 @@ def test_what_needs_layers_or_a_circle_is_left_out_and_the_rest_has_its_name(tmp
     absent = {"correlation.hits.alpha.0", "correlation.hits.z.0", "frobenius.layer", "frobenius.patch_layer"}
     assert not absent & names
     assert [line.title for line in evaluation.verdict(found) if line.level in (2, 3)] == []
-    assert report.write(tmp_path, found, level="quick", progress=False).stat().st_size > 50_000
+    assert report.write(tmp_path, found, progress=False).stat().st_size > 50_000
 
 
 def test_a_shift_is_seen_in_the_direction_of_the_shift():
