@@ -20,7 +20,7 @@ from calojax import stopping
 from calojax import system as systems
 from calojax.errors import InputError, NotFinite, on_one_line
 
-_GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3 or a binning XML"
+_GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3, crystals-20x20 or an XML"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -234,11 +234,29 @@ def _add_evaluate(commands) -> None:
     p.add_argument("--geometry", required=True, metavar="G", help=_GEOMETRIES)
     p.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder of the report and metrics.json")
     p.add_argument("--train", type=_path, metavar="FILE", help="the training showers: gives floors and memorised share")
+    depth = p.add_mutually_exclusive_group()
+    depth.add_argument("--quick", action="store_true", help="no classifiers: about a minute")
+    depth.add_argument("--full", action="store_true", help="the protocol of the CaloChallenge: hours")
+    text = "another generator of the report: its showers, or a folder judged before; may be repeated"
+    p.add_argument("--compare", type=_named, action="append", default=[], metavar="NAME=FILE", help=text)
+    text = "go on with the classifiers of an interrupted evaluation into the same folder"
+    p.add_argument("--resume", action="store_true", help=text)
+    p.add_argument("--published", action="store_true", help="the CaloChallenge's results in the report, as context")
     p.set_defaults(run=_evaluate)
 
 
 def _evaluate(args) -> str:
-    metrics = calojax.evaluate(args.reference, args.generated, args.geometry, args.out, train=args.train)
+    metrics = calojax.evaluate(
+        args.reference,
+        args.generated,
+        args.geometry,
+        args.out,
+        train=args.train,
+        level="quick" if args.quick else "full" if args.full else "standard",
+        compare=dict(args.compare),
+        published=args.published,
+        resume=args.resume,
+    )
     return f"{args.out}: {len(metrics)} metrics in metrics.json, report in index.html"
 
 
@@ -271,6 +289,13 @@ def _path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise argparse.ArgumentTypeError(f"{text} names a home folder that is unknown") from None
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=FILE")
+    return name, _path(path)
 
 
 def _whole(text: str) -> int:

@@ -87,7 +87,7 @@ def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), prog
     energies = np.tile(held_out.incident_energy, _REPEATS)
     generated = verbs.generate(loaded, energies, out=folder / "generated.hdf5", progress=progress)
     report = folder / "report"
-    verbs.evaluate(held_out, generated, cylinder, report, train=training, progress=progress)
+    verbs.evaluate(held_out, generated, cylinder, report, train=training, level="quick", progress=progress)
     checks = compare(held_out, calochallenge.read(Path(str(generated)), cylinder), cylinder)
     return Demo(folder, report / "index.html", checks)
 

@@ -29,9 +29,9 @@ def inspect(path: Path, *, verify: bool = False) -> dict[str, Any]:
 
 def _showers(path: Path) -> dict[str, Any]:
     from calojax import geometry  # noqa: PLC0415
-    from calojax.files import calochallenge  # noqa: PLC0415
+    from calojax.files import layouts  # noqa: PLC0415
 
-    found = calochallenge.summary(path)
+    found = layouts.reader(path).summary(path)
     fitting = [name for name in geometry.names() if geometry.load(name).n_cells == found.n_cells]
     return {
         "kind": "showers",

@@ -6,13 +6,15 @@ written.
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import math
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -246,28 +248,50 @@ def evaluate(
     out: str | Path | None = None,
     *,
     train: Any = None,
+    level: str = "standard",
+    compare: Mapping[str, Any] | None = None,
+    published: bool = False,
+    resume: bool = False,
     progress: bool = True,
 ) -> "Metrics":
     """Judge generated showers against a reference.
 
     reference, generated, train: CaloChallenge files, or (incident_energy (N,), showers (N, V)) in MeV; train: what the
-    generator was trained on, for fair floors and the share of memorised showers. With `out`, a new or empty folder,
-    metrics.json and the report (index.html) are written into it.
+    generator was trained on, for fair floors and the share of memorised showers. level: quick (no classifiers),
+    standard, or full (the protocol of the CaloChallenge). With `out`, a new or empty folder, metrics.json and the
+    report (index.html) are written into it; compare: other generators for the report, by name, each showers as above or
+    a folder judged before against the same reference; published: the CaloChallenge's results in the report, as context;
+    resume: go on with the classifiers of an interrupted evaluation into the same folder.
     """
     from calojax import evaluation  # noqa: PLC0415
 
-    out = None if out is None else Path(out)
-    if out is not None:
-        _refuse_full(out)
     cache.keep_compiled()
-    metrics = evaluation.judge(reference, generated, geometry, train=train, progress=progress)
-    if out is not None:
-        from calojax import report  # noqa: PLC0415  (matplotlib)
+    judge = functools.partial(
+        evaluation.judge, reference, geometry=geometry, train=train, level=level, progress=progress
+    )
+    others = dict(compare or {})
+    if out is None:
+        return judge(generated)
+    from calojax import report  # noqa: PLC0415  (matplotlib)
 
-        _save_metrics(metrics, out)
-        with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
-            report.write(out, metrics, progress=progress)
+    out = Path(out)
+    with _place_for_metrics(out, resume) as place:
+        metrics = judge(generated, saved=place / "classifiers")
+        for name, source in others.items():
+            others[name] = _judged(source, functools.partial(judge, saved=place / "classifiers" / name))
+            evaluation.refuse_other_reference(metrics, others[name], name)
+        metrics.save(place)
+    with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
+        report.write(out, metrics, compare=others, published=published, progress=progress)
     return metrics
+
+
+def _judged(source: Any, judge: Callable[[Any], "Metrics"]) -> "Metrics":
+    """What the judge says of showers, or said of those of a folder."""
+    from calojax import evaluation  # noqa: PLC0415
+
+    is_folder = isinstance(source, (str, Path)) and Path(source).is_dir()
+    return evaluation.load_metrics(source) if is_folder else judge(source)
 
 
 def info(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
@@ -295,17 +319,29 @@ def _refuse_full(out: Path) -> None:
                 folder.rmdir()
 
 
-def _save_metrics(metrics: "Metrics", out: Path) -> None:
-    """Give the folder its name when it holds all the numbers; figures are drawn after that and can be drawn again."""
-    with writing.refusals(out):
-        partial = writing.partial(out)
-        shutil.rmtree(partial, ignore_errors=True)
+@contextmanager
+def _place_for_metrics(out: Path, resume: bool) -> Iterator[Path]:
+    """A folder that gets the name `out` when it holds all the numbers; where it comes to nothing, the classifiers that
+    were trained stay in it, under a hidden name."""
+    _refuse_full(out)
+    place = writing.partial(out)
+    kept = place / "classifiers"
+    if kept.is_dir() and not resume:
+        raise InputError(
+            where=str(out),
+            found=f"was begun and interrupted ({place.name} lies beside it)",
+            rule="the classifiers trained for it are not thrown away",
+            remedy="go on with --resume, or remove that folder",
+        )
+    with writing.refusals(out), writing.claimed(place):
         try:
-            metrics.save(partial)
-            os.replace(partial, out)
+            yield place
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            for left in () if kept.is_dir() else place.iterdir():
+                left.unlink()
             raise
+        shutil.rmtree(kept, ignore_errors=True)
+        os.replace(place, out)
 
 
 def _check_request(n: int | None, energy: float | None, energy_range: tuple[float, float] | None, seed: int) -> None:

@@ -17,8 +17,8 @@ from unittest import mock
 
 import pytest
 
-from calojax import cli
-from calojax.evaluation import digest, fixed_energy, histograms, verdicts
+from calojax import cli, geometry
+from calojax.evaluation import digest, histograms, verdicts
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -173,8 +173,15 @@ def test_the_page_of_metrics_has_the_families_directions_and_tolerances_of_the_c
     families = {*histograms.FAMILIES, "voxel", "n_hits", *digest.STAGES}
     tables = {head: text.split(f"| {head} |")[1].split("\n\n")[0] for head in ("family", "direction")}
     assert set(re.findall(r"`(\w+)`", tables["family"])) == families
-    assert set(re.findall(r"`(\w+)`", tables["direction"])) == set(fixed_energy.DIRECTIONS)
-    assert all(f"| {limit:g} above the floor |" in text for *_, limit in verdicts._DISTANCES)
+    assert set(re.findall(r"`(\w+)`", tables["direction"])) == {
+        d for name in ("ds2", "crystals-20x20") for d in geometry.load(name).directions
+    }
+    for _, name, limit in verdicts._DISTANCES:
+        start = name.split(".")[0]
+        row = re.search(rf"^\| .*`{start}[.`].*\| {limit:g} above (the floor|0.5) \|$", text, re.M)
+        assert row, name
+    for _, name, limit in verdicts._ALIKE:
+        assert re.search(rf"^\| .*`{name}`.*\| {limit:g} from the floor \|$", text, re.M), name
     for _, start, end, limit, relative in verdicts._QUANTITIES:
         start = "correlation.hits.<direction>." if start.startswith("correlation") else start
         wanted = f"{100 * limit:g} % of the reference" if relative else f"{limit:g}"

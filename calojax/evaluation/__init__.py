@@ -9,15 +9,20 @@ family, B bins, K blocks of showers (for errors).
 from calojax import lazy
 
 _HOME = {
+    "Classified": "classifiers",
     "Estimate": "jackknife",
     "FixedEnergyCorrelations": "fixed_energy",
     "Inspection": "inspection",
     "Metric": "schema",
     "Metrics": "schema",
     "Moments": "features",
+    "classifier_test": "classifiers",
     "energy_bins": "energy",
     "feature_names": "features",
     "fixed_energy_correlations": "fixed_energy",
+    "fpd": "frechet",
+    "frechet_distance": "frechet",
+    "frobenius_distance": "pearson",
     "frobenius_occupancy": "occupancy",
     "hit_counts": "hits",
     "hit_pearson": "occupancy",
@@ -25,13 +30,18 @@ _HOME = {
     "hits_at_energy": "hits",
     "inspect": "inspection",
     "judge": "judging",
+    "kpd": "kernel",
     "layer_moments": "features",
     "load_metrics": "schema",
     "memorisation_share": "memorisation",
+    "pearson_matrix": "pearson",
+    "prdc": "neighbours",
+    "refuse_other_reference": "schema",
     "response": "energy_response",
     "separation_power": "separation",
     "shower_features": "features",
     "verdict": "verdicts",
+    "wasserstein_distance": "wasserstein",
 }
 __all__ = sorted(_HOME)
 __getattr__ = lazy.names(__name__, _HOME)

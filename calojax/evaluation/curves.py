@@ -1,9 +1,10 @@
 """Arrays behind the figures. Whatever the report draws is made here, once, and stored beside the metrics.
 
-Names: histogram.<family>.edges (C, B + 1), .layers (C,), .<sample> (2, C, B); e_tot_in_bins.edges
-(n, B + 1), .<sample> (2, n, B);
-response.<sample>, hits.<sample> (4, n): mean, error, width, error; longitudinal.<sample> (2, L), rings.<sample> (2, R),
-probability.<sample> (R,); pearson.<sample> (R, R), zoom.<sample>; independent.*; example.*; bins.*; geometry.*.
+Names: histogram.<family>.edges (C, B + 1), .layers (C,), .<sample> (2, C, B); e_tot_in_bins.edges (n, B + 1),
+.<sample> (2, n, B); response.<sample>, hits.<sample> (4, n): mean, error, width, error; longitudinal.<sample> (2, L),
+rings.<sample> (2, R), probability.<sample> (R,); average.<sample> (2, V): mean share of the incident energy per cell;
+pearson.<sample> (R, R), pearson_layer.<sample> (L, L), zoom.<sample>; viewer.<sample>.*; independent.*; example.*;
+bins.*; geometry.*.
 Samples: reference, generated, train. A leading 2 is value and error; histograms are shares of the entries in the range.
 """
 
@@ -15,14 +16,15 @@ import numpy as np
 from calojax.evaluation import fixed_energy, histograms, occupancy
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.energy_response import MeanAndWidth
-from calojax.evaluation.inspection import Inspection
 from calojax.evaluation.jackknife import jackknife
 from calojax.evaluation.memorisation import nearest_energy
-from calojax.evaluation.occupancy import Distances
 from calojax.evaluation.patterns import Patterns
-from calojax.evaluation.sources import ROWS, Source, blocks
+from calojax.evaluation.pearson import pearson_matrix
+from calojax.evaluation.sparse import Sparse
+from calojax.geometry import Grid
 
 _EXAMPLES = (0.15, 0.45, 0.7, 0.95)  # of the reference's range in ln E
+_EVENTS, _EVENT_HITS = 40, 150_000  # showers of each sample to look at, and their hits at most: 1.2 MB of a page
 
 
 def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
@@ -34,9 +36,14 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
         "bins.fine": frame.fine.edges,
         "geometry.n_rings": np.asarray(geometry.n_rings),
         "geometry.n_alpha": np.asarray(geometry.n_alpha),
-        "geometry.r_edges": _padded([layer.r_edges for layer in geometry.layers]),
-        "geometry.id": np.array([layer.id for layer in geometry.layers]),
     }
+    if isinstance(geometry, Grid):
+        made |= {"geometry.pitch": np.array(geometry.pitch), "geometry.id": np.zeros(1, int)}
+    else:
+        made["geometry.r_edges"] = _padded([layer.r_edges for layer in geometry.layers])
+        made["geometry.z_edges"] = np.array([(layer.z_min, layer.z_max) for layer in geometry.layers])
+        made["geometry.threshold"] = np.array(geometry.threshold)
+        made["geometry.id"] = np.array([layer.id for layer in geometry.layers])
     for name, family in frame.families.items():
         made[f"histogram.{name}.edges"], made[f"histogram.{name}.layers"] = family.edges, family.layers
     made["e_tot_in_bins.edges"] = _response_edges(reference)
@@ -46,6 +53,7 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
         made[f"e_tot_in_bins.{sample_name}"] = _e_tot_in_bins(one, made["e_tot_in_bins.edges"])
         made[f"response.{sample_name}"] = _rows(one.response(frame.fine))
         made[f"hits.{sample_name}"] = _rows(one.hits(frame.fine))
+        made[f"pearson_layer.{sample_name}"] = pearson_matrix(one.sample.moments.energy).astype(np.float32)
         made |= {f"{key}.{sample_name}": array for key, array in _profiles(one).items()}
     independent = fixed_energy.independent_cells(
         reference.sample.patterns, reference.sample.incident_energy, frame.bins, np.random.default_rng(0)
@@ -58,34 +66,63 @@ def curves(digests: Mapping[str, Digest]) -> dict[str, np.ndarray]:
     return made
 
 
-def matrices(found: Distances, samples: Mapping[str, Patterns], reference: Digest) -> dict[str, np.ndarray]:
-    """Matrices of hits averaged over rings (R, R), and cell by cell in two layers at the shower maximum."""
+def matrices(samples: Mapping[str, tuple[np.ndarray, Patterns]], reference: Digest) -> dict[str, np.ndarray]:
+    """Matrices of hits averaged over rings (R, R), and cell by cell in two layers at the shower maximum.
+
+    samples: of "reference" and "generated" the averages, and the hits.
+    """
     geometry = reference.frame.geometry
     peak = int(np.argmax(np.bincount(geometry.layer, reference.sample.shares.sum(axis=0))))
     first = geometry.layer_offsets[peak]
     last = geometry.layer_offsets[min(peak + 2, geometry.n_layers)]
     last = min(last, first + 400)
     made = {"zoom.layers": np.array([peak, min(peak + 1, geometry.n_layers - 1)])}
-    for name in ("reference", "generated"):
-        made[f"pearson.{name}"] = found.matrix[name].astype(np.float32)
-        made[f"zoom.{name}"] = occupancy.hit_pearson(samples[name], slice(first, last)).astype(np.float32)
+    for name, (averages, hits) in samples.items():
+        made[f"pearson.{name}"] = averages.astype(np.float32)
+        made[f"zoom.{name}"] = occupancy.hit_pearson(hits, slice(first, last)).astype(np.float32)
     return made
 
 
-def examples(sources: Mapping[str, Source], found: Mapping[str, Inspection], geometry: Any) -> dict[str, np.ndarray]:
+def examples(reference: Sparse, generated: Sparse) -> dict[str, np.ndarray]:
     """Some showers of the reference, and the generated ones of the nearest energy: energies (n,), showers (n, V)."""
-    energies = found["reference"].incident_energy
-    low, high = np.log(energies.min()), np.log(energies.max())
-    wanted = np.exp(low + (high - low) * np.array(_EXAMPLES))
-    rows = {"reference": nearest_energy(energies, wanted)}
-    rows["generated"] = nearest_energy(found["generated"].incident_energy, energies[rows["reference"]])
     made = {}
-    for name, chosen in rows.items():
-        made[f"example.{name}.energy"] = found[name].incident_energy[chosen]
-        made[f"example.{name}.rows"] = chosen
-        showers = _pick(sources[name], geometry, chosen, name)
-        made[f"example.{name}.showers"] = np.where(showers >= geometry.threshold, showers, 0)
+    for name, showers in _pairs(reference, generated, np.array(_EXAMPLES)).items():
+        made[f"example.{name}.energy"] = showers.incident_energy
+        made[f"example.{name}.rows"] = showers.rows
+        made[f"example.{name}.showers"] = showers.dense(np.arange(len(showers)))
     return made
+
+
+def events(reference: Sparse, generated: Sparse) -> dict[str, np.ndarray]:
+    """Up to 40 such pairs, evenly over the reference's ln E, as hits; fewer where showers have very many of them.
+
+    viewer.<sample>.energy (n,) MeV, .rows (n,) in its source, .offsets (n + 1,), .cell (H,), .deposit (H,) MeV.
+    """
+    pairs = _pairs(reference, generated, np.linspace(0, 1, _EVENTS))
+    most = max(len(showers.cell) for showers in pairs.values())
+    if most > _EVENT_HITS:
+        pairs = _pairs(reference, generated, np.linspace(0, 1, max(_EVENTS * _EVENT_HITS // most, 1)))
+    made = {}
+    for name, showers in pairs.items():
+        made[f"viewer.{name}.energy"] = showers.incident_energy
+        made[f"viewer.{name}.rows"] = showers.rows
+        made[f"viewer.{name}.offsets"] = showers.offsets
+        made[f"viewer.{name}.cell"] = showers.cell
+        made[f"viewer.{name}.deposit"] = showers.energy
+    return made
+
+
+def _pairs(reference: Sparse, generated: Sparse, places: np.ndarray) -> dict[str, Sparse]:
+    """Different reference showers nearest to these places (0 to 1) in their range of ln E, rising, and the generated
+    showers of the energy nearest to each."""
+    energies = reference.incident_energy
+    low, high = np.log(energies.min()), np.log(energies.max())
+    rows = list(dict.fromkeys(nearest_energy(energies, np.exp(low + (high - low) * places))))
+    chosen = reference.take(np.array(rows))
+    return {
+        "reference": chosen,
+        "generated": generated.take(nearest_energy(generated.incident_energy, chosen.incident_energy)),
+    }
 
 
 def ring_of_cell(geometry: Any) -> np.ndarray:
@@ -95,7 +132,8 @@ def ring_of_cell(geometry: Any) -> np.ndarray:
 
 
 def _profiles(one: Digest) -> dict[str, np.ndarray]:
-    """Mean shares of the incident energy: per layer (2, L) with errors, per ring (2, R), and hit probability (R,)."""
+    """Mean shares of the incident energy: per layer (2, L) with errors, per ring (2, R), per cell (2, V); and hit
+    probability (R,)."""
     geometry, shares = one.frame.geometry, one.sample.shares
     rings, n_rings = ring_of_cell(geometry), int(np.sum(geometry.n_rings))
     n = np.bincount(np.arange(len(one)) % one.sample.n_blocks, minlength=one.sample.n_blocks)
@@ -106,6 +144,7 @@ def _profiles(one: Digest) -> dict[str, np.ndarray]:
     return {
         "longitudinal": np.stack(jackknife(mean, by_layer, n)),
         "rings": np.stack(jackknife(mean, by_ring, n)),
+        "average": np.stack(jackknife(mean, shares, n)).astype(np.float32),
         "probability": probability,
     }
 
@@ -149,14 +188,3 @@ def _padded(rows: list) -> np.ndarray:
     for i, row in enumerate(rows):
         out[i, : len(row)] = row
     return out
-
-
-def _pick(source: Source, geometry: Any, rows: np.ndarray, name: str) -> np.ndarray:
-    """Showers (n, V) float32 of the given rows (n,) of a source."""
-    picked = np.zeros((len(rows), geometry.n_cells), np.float32)
-    first = 0
-    for block in blocks(source, geometry, name=name, rows=ROWS):
-        here = np.flatnonzero((rows >= first) & (rows < first + len(block.showers)))
-        picked[here] = np.nan_to_num(block.showers[rows[here] - first])
-        first += len(block.showers)
-    return picked

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from calojax.evaluation import energy, fixed_energy, histograms, hits
+from calojax.evaluation import energy, features, fixed_energy, histograms, hits
 from calojax.evaluation.energy import Energies
 from calojax.evaluation.energy_response import MeanAndWidth, response
 from calojax.evaluation.fixed_energy import FixedEnergyCorrelations, Pairs
@@ -58,22 +58,32 @@ class Digest:
         """Counts (K, C, B + 2) of every family of the frame; the first and last bin are what lies outside."""
         sample, counts = self.sample, {}
         for name in histograms.FAMILIES:
-            family = self.frame.families[name]
-            values = histograms.values(name, sample.moments, sample.incident_energy, family.layers)
-            counts[name] = histograms.counts(values, family.edges, sample.n_blocks)
+            counts[name] = histograms.counts(self.values(name), self.frame.families[name].edges, sample.n_blocks)
         counts["voxel"] = sample.spectrum[:, None]
         counts["n_hits"] = histograms.counts(
-            self.n_hits[:, None].astype(float), self.frame.families["n_hits"].edges, sample.n_blocks
+            self.values("n_hits"), self.frame.families["n_hits"].edges, sample.n_blocks
         )
         stages = hits.hit_counts(sample.patterns, self.frame.geometry, sample.n_blocks)
         for stage in STAGES:
             counts[stage] = np.pad(getattr(stages, stage), ((0, 0), (1, 1)))[:, None]
         return counts
 
+    def values(self, family: str) -> np.ndarray:
+        """What a family of quantities that every shower has histograms: (N, C) float64."""
+        if family == "n_hits":
+            return self.n_hits[:, None].astype(float)
+        layers = self.frame.families[family].layers
+        return histograms.values(family, self.sample.moments, self.sample.incident_energy, layers)
+
     @cached_property
     def n_hits(self) -> np.ndarray:
         """Hits per shower (N,)."""
         return self.sample.patterns.counts()
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """The protocol's feature vectors (N, F)."""
+        return features.of_moments(self.sample.moments, self.sample.incident_energy, self.frame.geometry)
 
     @cached_property
     def e_tot(self) -> np.ndarray:

@@ -54,7 +54,7 @@ def find_hits(showers: np.ndarray, threshold: float) -> Hits:
 
 
 def hit_moments(hits: Hits, n_showers: int, geometry: Any) -> Moments:
-    """Moments of n_showers showers given as their hits. geometry: a Cylinder."""
+    """Moments of n_showers showers given as their hits. geometry: a Cylinder or a Grid."""
     n_layers = geometry.n_layers
     key = hits.row * n_layers + geometry.layer[hits.cell]
 
@@ -63,9 +63,8 @@ def hit_moments(hits: Hits, n_showers: int, geometry: Any) -> Moments:
 
     energy, count = total(hits.energy), total()
     share = hits.energy / np.where(energy > 0, energy, 1.0)[key]
-    r, alpha = geometry.r_mid, geometry.alpha_mid
     shaped = {"energy": energy, "sparsity": 1.0 - count.reshape(-1, n_layers) / np.diff(geometry.layer_offsets)}
-    for name, position in (("eta", r * np.cos(alpha)), ("phi", r * np.sin(alpha)), ("r", r)):
+    for name, position in (("eta", geometry.centres[:, 0]), ("phi", geometry.centres[:, 1]), ("r", geometry.r_mid)):
         x = position[hits.cell]
         centre = total(share * x)
         shaped[f"ec_{name}"] = centre
@@ -87,13 +86,13 @@ def alpha_layers(geometry: Any) -> np.ndarray:
     return np.flatnonzero(np.asarray(geometry.n_alpha) > 1)
 
 
-def vector(moments: Moments, incident_energies: np.ndarray) -> np.ndarray:
+def of_moments(moments: Moments, incident_energies: np.ndarray, geometry: Any) -> np.ndarray:
     """The feature vector (N, F) float64 of the protocol's classifiers, FPD and KPD.
 
     log10 E_inc; log10(E_l + 1e-8); EC_eta, EC_phi, width_eta, width_phi (over 100, alpha-binned layers);
-    log10(E_tot + 1e-8); sparsity; EC_r, width_r (over 100). incident_energies (N,), MeV.
+    log10(E_tot + 1e-8); sparsity; EC_r, width_r (over 100). moments of (N, L); incident_energies (N,), MeV.
     """
-    m = moments
+    m = _binned_in_alpha(moments, geometry)
     energies = np.asarray(incident_energies, np.float64).reshape(-1, 1)
     total = m.energy.sum(axis=1, keepdims=True)
     return np.hstack(
@@ -108,7 +107,7 @@ def shower_features(showers: np.ndarray, incident_energies: np.ndarray, geometry
 
     The threshold of the geometry is applied. float32 and float64 arrays of the same showers give the same features.
     """
-    return vector(_binned_in_alpha(layer_moments(showers, geometry), geometry), incident_energies)
+    return of_moments(layer_moments(showers, geometry), incident_energies, geometry)
 
 
 def feature_names(geometry: Any) -> list[str]:

@@ -16,7 +16,6 @@ from calojax.evaluation.hits import quadratic_basis
 from calojax.evaluation.jackknife import BLOCKS, Estimate, jackknife
 from calojax.evaluation.patterns import Patterns
 
-DIRECTIONS = ("alpha", "opposite", "z", "r")
 LEAST_VARIANCE = 0.05
 LEAST_PAIRS = 10  # the error of a mean over fewer is too uncertain to judge by
 
@@ -45,9 +44,9 @@ def fixed_energy_correlations(
     hits, place = patterns.of(hits), bins.place(incident_energy)
     fits = [_Fit(hits, incident_energy, np.flatnonzero(place == b)) for b in range(bins.n_bins)]
     if pairs is None:
-        pairs = {d: [_pairs(fit.variance, geometry.neighbours(d)) for fit in fits] for d in DIRECTIONS}
-    results = [_in_bin(hits, fit, {d: pairs[d][b] for d in DIRECTIONS}, n_blocks) for b, fit in enumerate(fits)]
-    values = {d: Estimate(*(np.array(part) for part in zip(*(r[d] for r in results), strict=True))) for d in DIRECTIONS}
+        pairs = {d: [_pairs(fit.variance, geometry.neighbours(d)) for fit in fits] for d in geometry.directions}
+    results = [_in_bin(hits, fit, {d: pairs[d][b] for d in pairs}, n_blocks) for b, fit in enumerate(fits)]
+    values = {d: Estimate(*(np.array(part) for part in zip(*(r[d] for r in results), strict=True))) for d in pairs}
     return FixedEnergyCorrelations(values, pairs)
 
 

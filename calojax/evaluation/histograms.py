@@ -98,5 +98,5 @@ def _sizes(geometry: Any, position: int) -> tuple[float, ...]:
     """Upper ends of |EC_eta|, width_eta, EC_r and width_r of one layer, mm."""
     if geometry.name in ("ds1-photons", "ds1-pions"):
         return _DS1[geometry.layers[position].id >= 12]
-    scale = max(float(layer.r_edges[-1]) for layer in geometry.layers) / _RADIUS
+    scale = geometry.reach / _RADIUS
     return tuple(scale * size for size in _DS2)

@@ -1,60 +1,116 @@
 """Before any metric: what is in a set of showers, and what is wrong with it."""
 
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calojax.evaluation.sources import Source, blocks
+from calojax.errors import InputError
+from calojax.evaluation.sources import Advance, Block, Source, blocks
+from calojax.evaluation.sparse import Builder, Sparse
+
+_SAID = {
+    "not_finite": "have values that are not finite and are left out",
+    "negative": "have negative voxels, which count as empty",
+    "empty": "have no energy at all",
+    "duplicate": "are copies of earlier ones",
+    "copied": "are copies of training showers",
+}
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """One pass over a set: counts of showers with each defect, incident energies (N,) MeV, largest voxel in MeV."""
+    """One pass over a set: counts of showers with each defect, incident energies (N,) MeV, largest voxel in MeV.
+
+    n_duplicate: showers with the same hits as an earlier one; n_copied: with those of a training shower, None if there
+    were none to compare with. Showers without hits are no copies.
+    """
 
     incident_energy: np.ndarray
     maximum: float
     n_not_finite: int
     n_negative: int
-    n_duplicate: int
     n_empty: int
+    n_duplicate: int
+    n_copied: int | None = None
 
     def __len__(self) -> int:
         return len(self.incident_energy)
 
 
-def inspect(source: Source, geometry: Any, *, name: str = "showers", advance: Any = None) -> Inspection:
-    """Inspection of a file or of (incident_energy, showers). advance(n): called after every block of n showers."""
-    energies, seen, maximum = [], set(), 0.0
-    not_finite = negative = duplicate = empty = 0
-    for block in blocks(source, geometry, name=name):
-        energies.append(block.incident_energy)
-        finite = np.isfinite(block.showers).all(axis=1)
-        low, high = block.showers.min(axis=1), block.showers.max(axis=1)
-        not_finite += int((~finite).sum())
-        negative += int((low < 0).sum())
-        blank = high <= 0
-        empty += int(blank.sum())
-        maximum = max(maximum, float(high[finite].max(initial=0.0)))
-        for shower in block.showers[~blank]:
-            size = len(seen)
-            seen.add(hash(shower.tobytes()))
-            duplicate += len(seen) == size
+def inspect(source: Source, geometry: Any, *, name: str = "showers") -> Inspection:
+    """Inspection of a file or of (incident_energy, showers), whatever its cells hold."""
+    return read(source, geometry, name=name, any_values=True)[1]
+
+
+def read(
+    source: Source, geometry: Any, *, name: str, any_values: bool = False, advance: Advance | None = None
+) -> tuple[Sparse, Inspection]:
+    """The finite showers of a source, voxels below threshold left out, and what is wrong with the source; in one pass.
+
+    any_values: negative and not finite ones in a file are counted, not refused. advance(n): called after every block of
+    n showers. Energies become float32, whatever they were. Raises InputError if no shower is finite.
+    """
+    found, inspector = Builder(geometry.n_cells, geometry.threshold), _Inspector()
+    for block in blocks(source, geometry, name=name, any_values=any_values):
+        found.add(block)
+        inspector.add(block)
         if advance is not None:
             advance(len(block.showers))
-    return Inspection(np.concatenate(energies), maximum, not_finite, negative, duplicate, empty)
+    showers = found.done()
+    if len(showers) == 0:
+        where = f"{source}, showers" if isinstance(source, (str, Path)) else f"{name}, showers"
+        raise InputError(
+            where=where,
+            found="every shower has values that are not finite",
+            rule="there must be something to compare",
+            remedy="mend what made them",
+        )
+    return showers, inspector.done(showers)
+
+
+def copies(showers: Sparse, others: Sparse) -> int:
+    """How many showers have the same hits as one of the others; those without hits do not count."""
+    marks = showers.fingerprints()
+    return int(np.isin(marks[marks != 0], others.fingerprints()).sum())
+
+
+class _Inspector:
+    """Counts, block after block."""
+
+    def __init__(self):
+        self._energies: list[np.ndarray] = []
+        self._maximum = 0.0
+        self._counts = Counter()
+
+    def add(self, block: Block) -> None:
+        self._energies.append(block.incident_energy)
+        finite = np.isfinite(block.showers).all(axis=1)
+        low, high = block.showers.min(axis=1), block.showers.max(axis=1)
+        self._maximum = max(self._maximum, float(high[finite].max(initial=0.0)))
+        self._counts.update(
+            n_not_finite=int((~finite).sum()), n_negative=int((low < 0).sum()), n_empty=int((high <= 0).sum())
+        )
+
+    def done(self, showers: Sparse) -> Inspection:
+        marks = showers.fingerprints()
+        marks = marks[marks != 0]
+        n_duplicate = len(marks) - len(np.unique(marks))
+        return Inspection(np.concatenate(self._energies), self._maximum, n_duplicate=n_duplicate, **self._counts)
+
+
+def counts(found: Inspection) -> dict[str, int]:
+    """The defects as metrics.json names them, each with its number of showers; 0 where there are none."""
+    table = {"read": len(found)} | {name: getattr(found, f"n_{name}") for name in _SAID}
+    return {name: n for name, n in table.items() if n is not None}
 
 
 def complaints(found: Inspection, name: str) -> list[str]:
     """One sentence for each defect of a set called `name`."""
-    n = len(found)
-    said = {
-        "have values that are not finite and are left out": found.n_not_finite,
-        "have negative voxels, which count as empty": found.n_negative,
-        "are copies of earlier ones": found.n_duplicate,
-        "have no energy at all": found.n_empty,
-    }
-    return [f"{count} of {n} {name} showers {what}" for what, count in said.items() if count]
+    number = counts(found)
+    return [f"{number[key]} of {len(found)} {name} showers {what}" for key, what in _SAID.items() if number.get(key)]
 
 
 def spectrum_complaint(reference: np.ndarray, generated: np.ndarray) -> str | None:

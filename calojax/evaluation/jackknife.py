@@ -7,7 +7,7 @@ formula gives the error of all of them. Shower i belongs to block i mod K. With 
 both: the samples are independent, so their variances add.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,9 +27,13 @@ def jackknife(statistic: Callable[..., np.ndarray], *sums: np.ndarray) -> Estima
     totals = [s.sum(axis=0) for s in sums]
     value = np.asarray(statistic(*totals), np.float64)
     n_blocks = len(sums[0])
-    left_out = [statistic(*(t - s[b] for t, s in zip(totals, sums, strict=True))) for b in range(n_blocks)]
+    return combine(value, [statistic(*(t - s[b] for t, s in zip(totals, sums, strict=True))) for b in range(n_blocks)])
+
+
+def combine(value: np.ndarray, left_out: Sequence[np.ndarray] | np.ndarray) -> Estimate:
+    """A statistic (...) with the error that follows from its values without each of the blocks, (K, ...)."""
     spread = np.var(np.asarray(left_out, np.float64), axis=0)  # mean over blocks: (K - 1)/K sum = (K - 1) var
-    return Estimate(value, np.sqrt((n_blocks - 1) * spread))
+    return Estimate(value, np.sqrt((len(left_out) - 1) * spread))
 
 
 def block_sums(values: np.ndarray, n_blocks: int = BLOCKS) -> np.ndarray:

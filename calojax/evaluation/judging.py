@@ -1,33 +1,48 @@
 """The judge: every metric of a generator against a reference, with errors and floors.
 
-Order: inspect (nothing is computed of showers that make no sense), one pass over each set, then metrics. The floor of
-a metric is its value for real showers in place of the generated ones: as many training showers as there are generated
-ones, or, without a training file, one half of the reference against the other. Distances at their floor go with
-1/N + 1/M (its root for a Frobenius distance); where the floor was made with other numbers of showers than the value,
-`floor_at_counts` is the floor brought to the value's.
+Order: one pass over each set, which inspects it; then metrics. A reference or training showers whose cells make no
+sense are refused; generated ones are counted, and left out (not finite) or cut (negative cells). The floor of a metric
+is its value for real showers in place of the generated ones: as many training showers as there are generated ones, or,
+without a training file, one half of the reference against the other. Distances at their floor go with 1/N + 1/M (its
+root for a Frobenius distance); where the floor was made with other numbers of showers than the value, `floor_at_counts`
+is the floor brought to the value's.
 """
 
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calojax.evaluation import curves, digest, histograms, inspection, memorisation, occupancy, sample, sparse
+from calojax.evaluation import (
+    correlations,
+    curves,
+    digest,
+    distances,
+    histograms,
+    inspection,
+    levels,
+    memorisation,
+    sample,
+    told_apart,
+)
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.inspection import Inspection
+from calojax.evaluation.levels import Level
 from calojax.evaluation.measures import Measured, measures
-from calojax.evaluation.patterns import Patterns
 from calojax.evaluation.schema import Metric, Metrics, metric
-from calojax.evaluation.sources import Source, label, origin
+from calojax.evaluation.sources import Source, count, label, origin
+from calojax.evaluation.sparse import Sparse
 from calojax.progress import Progress
 
 Sources = Mapping[str, Source]
 Floor = tuple[Digest, Digest] | None  # what is compared for the floors; None if there is nothing
 
-_MATRIX_ROWS, _MATRIX_WORK = 10_000, 4.2e12  # showers, and showers x cells^2, that the hit matrix is made of at most
-_UNITS_PER_TILE = 250  # a tile of the hit matrix takes about as long as reading this many showers
+_NEIGHBOUR_WORK = 6.5e11  # showers^2 x cells that neighbours are looked for in
+_UNITS_PER_TILE = 250  # a tile of a matrix of cells takes about as long as reading this many showers
 
 
 def judge(
@@ -36,56 +51,73 @@ def judge(
     geometry: Any,
     out: Path | str | None = None,
     train: Source | None = None,
-    quick: bool = True,
+    level: str = "standard",
+    saved: Path | None = None,
     progress: bool = True,
 ) -> Metrics:
     """Compare generated showers with a reference.
 
-    reference, generated, train: a CaloChallenge file, or (incident_energy (N,), showers (N, V)) in MeV.
-    geometry: a Cylinder, or what `geometry.load` takes. train: the showers the generator was trained on; gives fair
-    floors and the share of memorised showers. out: a folder for metrics.json and curves.npz. quick: no classifiers;
-    the only level so far. Raises InputError for what cannot be compared, before anything is written.
+    reference, generated, train: a CaloChallenge file, one of crystal images, or (incident_energy (N,), showers (N, V))
+    in MeV. geometry: a Cylinder, a Grid, or what `geometry.load` takes. train: the showers the generator was trained
+    on; gives fair floors and the share of memorised showers. out: a folder for metrics.json and curves.npz. level:
+    quick, standard or full. saved: a folder where every classifier is kept when it is done, and is found again. Raises
+    InputError for what cannot be compared, before anything is written.
     """
     from calojax import geometry as geometries  # noqa: PLC0415
 
+    depth = levels.level(level)
     geometry = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
     sources: dict[str, Source] = {"reference": reference, "generated": generated}
     if train is not None:
         sources["train"] = train
-    found = {name: inspection.inspect(source, geometry, name=name) for name, source in sources.items()}
-    sizes = {name: len(one) for name, one in found.items()}
-    sizes["train"] = min(sizes.get("train", 0), sizes["generated"])
-    work = sum(sizes.values()) + occupancy.n_tiles(geometry.n_cells) * _UNITS_PER_TILE
-    with Progress(
-        work + (2 * memorisation.n_compared(sizes["reference"]) if train is not None else 0), "judge", enabled=progress
-    ) as bar:
-        digests = _collect(sources, found, sizes, geometry, bar)
+    showers, found = _read(sources, geometry, progress)
+    n = (len(showers["reference"]), len(showers["generated"]))
+    digested = showers | {"train": showers["train"].first(n[1])} if "train" in showers else showers
+    work = sum(map(len, digested.values())) + correlations.n_tiles(geometry) * _UNITS_PER_TILE
+    compared = 2 * memorisation.n_compared(n[0]) if train is not None else 0
+    with Progress(work + compared, "judge", enabled=progress) as bar:
+        digests = _digest(digested, found["reference"].maximum, geometry, bar)
         floor = (digests["reference"], digests["train"]) if train is not None else _halves(digests["reference"])
-        n = (len(digests["reference"]), len(digests["generated"]))
-        metrics = _with_floor(measures(digests["reference"], digests["generated"]), floor, n)
-        matrix_metric, matrices = _occupancy(digests, floor, n, bar)
-        metrics["frobenius.occupancy"] = matrix_metric
-        metrics["memorisation.share"] = _memorisation(sources, geometry, n, bar)
+        compare = partial(_compare, rows=_rows(digests, floor, depth))
+        pairs = [(digests["reference"], digests["generated"]), *([floor] if floor else [])]
+        cells = correlations.of_cells(pairs, lambda tiles: bar.advance(tiles * _UNITS_PER_TILE))
+        measured = [compare(*pair) | of_cells for pair, of_cells in zip(pairs, cells.measured, strict=True)]
+        metrics = _with_floor(measured, floor, n)
+        metrics["memorisation.share"] = _memorisation(showers, bar)
+    told, roc = told_apart.judge(showers, geometry, depth, saved, progress)
     result = Metrics(
-        _inputs(sources, digests, floor, geometry, quick),
-        metrics,
+        _inputs(sources, showers, floor, geometry, depth) | {"inspection": _inspected(found)},
+        metrics | told,
         tuple(_warnings(found, digests, train is not None)),
-        curves.curves(digests) | matrices | curves.examples(sources, found, geometry),
+        curves.curves(digests)
+        | cells.curves
+        | roc
+        | curves.events(showers["reference"], showers["generated"])
+        | curves.examples(showers["reference"], showers["generated"]),
     )
     if out is not None:
         result.save(out)
     return result
 
 
-def _collect(
-    sources: Sources, found: Mapping[str, Inspection], sizes: Mapping[str, int], geometry: Any, bar: Progress
-) -> dict[str, Digest]:
-    """One pass over each set, in the frame of the reference."""
-    edges = histograms.log_edges(geometry.threshold, found["reference"].maximum, 49)
-    samples = {
-        name: sample.collect(source, geometry, edges, name=name, stop=sizes[name], advance=bar.advance)
-        for name, source in sources.items()
-    }
+def _read(sources: Sources, geometry: Any, progress: bool) -> tuple[dict[str, Sparse], dict[str, Inspection]]:
+    """Every set, front to back, and what is wrong with it."""
+    showers, found = {}, {}
+    with Progress(sum(map(count, sources.values())), "read", enabled=progress) as bar:
+        for name, source in sources.items():
+            showers[name], found[name] = inspection.read(
+                source, geometry, name=name, any_values=name == "generated", advance=bar.advance
+            )
+    if "train" in showers:
+        for name in ("reference", "generated"):
+            found[name] = replace(found[name], n_copied=inspection.copies(showers[name], showers["train"]))
+    return showers, found
+
+
+def _digest(showers: Mapping[str, Sparse], maximum: float, geometry: Any, bar: Progress) -> dict[str, Digest]:
+    """All sets in the frame of the reference, whose largest voxel is given."""
+    edges = histograms.log_edges(geometry.threshold, maximum, 49)
+    samples = {name: sample.collect(one, geometry, edges, advance=bar.advance) for name, one in showers.items()}
     frame = digest.frame(samples["reference"], edges, geometry)
     return {name: Digest(frame, one) for name, one in samples.items()}
 
@@ -97,18 +129,36 @@ def _halves(reference: Digest) -> Floor:
     return Digest(reference.frame, reference.sample.half(0)), Digest(reference.frame, reference.sample.half(1))
 
 
-def _with_floor(value: dict[str, Measured], floor: Floor, n: tuple[int, int]) -> dict[str, Metric]:
-    """Each measure as a metric with its floor and the floor's error."""
-    if floor is None:
-        return {name: metric(one.value, one.error, None, n, one.reason, **one.more) for name, one in value.items()}
-    metrics, measured, scale = {}, measures(*floor), _floor_scale(n, (len(floor[0]), len(floor[1])))
-    for name, one in value.items():
-        more = one.more | {"floor_error": measured[name].error}
-        if "reference" in one.more:
-            more["floor_reference"] = measured[name].more["reference"]
-        elif scale != 1:
-            more["floor_at_counts"] = scale * measured[name].value
-        metrics[name] = metric(one.value, one.error, measured[name].value, n, one.reason, **more)
+def _compare(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
+    """Everything that a floor is made of in the same way."""
+    return (
+        measures(reference, other)
+        | distances.of_features(reference, other)
+        | distances.of_showers(reference, other, rows)
+        | correlations.of_layers(reference, other)
+    )
+
+
+def _rows(digests: Mapping[str, Digest], floor: Floor, depth: Level) -> int:
+    """How many showers of every set neighbours are looked for among: as many for the value as for the floor."""
+    least = min(len(one) for one in (*digests.values(), *(floor or ())))
+    return min(least, depth.neighbours, int((_NEIGHBOUR_WORK / digests["reference"].frame.geometry.n_cells) ** 0.5))
+
+
+def _with_floor(measured: list[dict[str, Measured]], floor: Floor, n: tuple[int, int]) -> dict[str, Metric]:
+    """Each measure of the generated showers as a metric, with its floor and the floor's error if there is a floor."""
+    metrics = {}
+    for name, one in measured[0].items():
+        counts, more, at = one.n or n, dict(one.more), None
+        if floor is not None:
+            at = measured[1][name]
+            more["floor_error"] = at.error
+            scale = _floor_scale(counts, at.n or (len(floor[0]), len(floor[1]))) ** one.power
+            if "reference" in one.more:
+                more["floor_reference"] = at.more["reference"]
+            elif scale != 1:
+                more["floor_at_counts"] = scale * at.value
+        metrics[name] = metric(one.value, one.error, at and at.value, counts, one.reason, **more)
     return metrics
 
 
@@ -117,42 +167,12 @@ def _floor_scale(n: tuple[int, int], n_floor: tuple[int, int]) -> float:
     return (1 / n[0] + 1 / n[1]) / (1 / n_floor[0] + 1 / n_floor[1])
 
 
-def _occupancy(
-    digests: Mapping[str, Digest], floor: Floor, n: tuple[int, int], bar: Progress
-) -> tuple[Metric, dict[str, np.ndarray]]:
-    """frobenius.occupancy, and the matrices that the report shows."""
-    geometry = digests["reference"].frame.geometry
-    rows = min(_MATRIX_ROWS, max(200, int(_MATRIX_WORK / geometry.n_cells**2)))
-    samples: dict[str, Patterns] = {name: one.sample.patterns[:rows] for name, one in digests.items()}
-    pairs = [("reference", "generated")]
-    if "train" in digests:
-        pairs.append(("reference", "train"))
-    elif floor is not None:
-        pairs.append(("half0", "half1"))
-        samples |= {f"half{i}": one.sample.patterns[: rows // 2] for i, one in enumerate(floor)}
-    result = occupancy.distances(
-        samples, pairs, curves.ring_of_cell(geometry), advance=lambda tiles: bar.advance(tiles * _UNITS_PER_TILE)
-    )
-    value, error = result.distance[0]
-    more: dict[str, Any] = {"rows": rows}
-    more |= {f"constant_cells_{name}": result.n_constant[name] for name in ("reference", "generated")}
-    matrices = curves.matrices(result, samples, digests["reference"])
-    used = (len(samples["reference"]), len(samples["generated"]))
-    if floor is None:
-        return metric(value, error, None, used, **more), matrices
-    floor_value, more["floor_error"] = result.distance[1]
-    scale = _floor_scale(used, (len(samples[pairs[1][0]]), len(samples[pairs[1][1]])))
-    if scale != 1:
-        more["floor_at_counts"] = np.sqrt(scale) * floor_value
-    return metric(value, error, floor_value, used, **more), matrices
-
-
-def _memorisation(sources: Sources, geometry: Any, n: tuple[int, int], bar: Progress) -> Metric:
+def _memorisation(showers: Mapping[str, Sparse], bar: Progress) -> Metric:
     """memorisation.share; its floor, 0.5, holds by construction."""
-    if "train" not in sources:
+    n = (len(showers["reference"]), len(showers["generated"]))
+    if "train" not in showers:
         return metric(None, None, 0.5, n, "needs the training showers")
-    sets = {name: sparse.read(source, geometry, name=name) for name, source in sources.items()}
-    found = memorisation.share(sets["reference"], sets["generated"], sets["train"], bar.advance)
+    found = memorisation.share(showers["reference"], showers["generated"], showers["train"], bar.advance)
     return metric(
         found.share,
         found.error,
@@ -160,28 +180,36 @@ def _memorisation(sources: Sources, geometry: Any, n: tuple[int, int], bar: Prog
         (found.n_reference, found.n_generated),
         distance_generated=found.distance_generated,
         distance_reference=found.distance_reference,
-        n_train=len(sets["train"]),
+        n_train=len(showers["train"]),
     )
 
 
 def _inputs(
-    sources: Sources, digests: Mapping[str, Digest], floor: Floor, geometry: Any, quick: bool
+    sources: Sources, showers: Mapping[str, Sparse], floor: Floor, geometry: Any, depth: Level
 ) -> dict[str, Any]:
     """What was compared, so that a number can be traced."""
     from calojax import __version__  # noqa: PLC0415
 
-    kind = "training showers against the reference" if "train" in digests else "halves of the reference"
+    kind = "training showers against the reference" if "train" in showers else "halves of the reference"
     n_floor = {"n_reference": len(floor[0]) if floor else 0, "n_generated": len(floor[1]) if floor else 0}
     given = {
-        name: {"source": label(source), "showers": len(digests[name])} | origin(source)
+        name: {"source": label(source), "showers": len(showers[name]), "digest": showers[name].digest} | origin(source)
         for name, source in sources.items()
     }
     return given | {
         "geometry": {"name": geometry.name, "digest": geometry.digest, "threshold": geometry.threshold},
         "floor": {"kind": kind, **n_floor},
-        "level": "quick" if quick else "default",
+        "level": depth.name,
         "versions": {"calojax": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
+
+
+def _inspected(found: Mapping[str, Inspection]) -> dict[str, Any]:
+    """How many showers of each set have which defect, and how far the incident energies are apart."""
+    energies = [found[name].incident_energy for name in ("reference", "generated")]
+    distance, p_value = inspection.kolmogorov_smirnov(*energies)
+    spectra = {"kolmogorov_smirnov": distance, "p_value": p_value}
+    return {name: inspection.counts(one) for name, one in found.items()} | {"incident_energies": spectra}
 
 
 def _warnings(found: Mapping[str, Inspection], digests: Mapping[str, Digest], has_train: bool) -> list[str]:

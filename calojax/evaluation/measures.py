@@ -4,23 +4,35 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import histograms, wasserstein
 from calojax.evaluation.digest import Digest
-from calojax.evaluation.jackknife import Estimate, jackknife
+from calojax.evaluation.jackknife import BLOCKS, Estimate, jackknife
 from calojax.evaluation.separation import separation_of_counts
 
 
 class Measured(NamedTuple):
-    """value and error of the second sample against the first; reason: why it would be nan; more: further numbers."""
+    """value and error of the second sample against the first; reason: why it would be nan; more: further numbers.
+
+    power: the value of two samples of one distribution goes as (1/N + 1/M)^power. n: the showers (N, M) it was made
+    of, if not all of both.
+    """
 
     value: float
     error: float
     reason: str
     more: dict[str, float]
+    power: float = 1.0
+    n: tuple[int, int] | None = None
 
 
 def measures(reference: Digest, other: Digest) -> dict[str, Measured]:
-    """Separation powers, response, hits and hit correlations of `other` against `reference`."""
-    return separations(reference, other) | quantities(reference, other)
+    """Separation powers, Wasserstein distances, response, hits and hit correlations of `other` against `reference`."""
+    return (
+        separations(reference, other)
+        | separations_in_bins(reference, other)
+        | wassersteins(reference, other)
+        | quantities(reference, other)
+    )
 
 
 def separations(reference: Digest, other: Digest) -> dict[str, Measured]:
@@ -40,6 +52,39 @@ def separations(reference: Digest, other: Digest) -> dict[str, Measured]:
         if family.layers[:1].tolist() != [-1]:
             found[f"separation.{name}.mean"] = Measured(value[-2], error[-2], reason, {})
             found[f"separation.{name}.max"] = Measured(value[-1], error[-1], reason, {})
+    return found
+
+
+def separations_in_bins(reference: Digest, other: Digest) -> dict[str, Measured]:
+    """separation_in_bin.<bin>.<family>, the mean over layers, of the feature families in bins of incident energy."""
+    bins, found = reference.frame.bins, {}
+    places = [bins.place(one.sample.incident_energy) for one in (reference, other)]
+    for name in histograms.FAMILIES:
+        family = reference.frame.families[name]
+        values = [one.values(name) for one in (reference, other)]
+        for b in range(bins.n_bins):
+            inside = [x[place == b] for x, place in zip(values, places, strict=True)]
+            counts = [histograms.counts(x, family.edges)[..., 1:-1] for x in inside]
+            value, error = (each[-2] for each in jackknife(_with_mean_and_max, *counts))
+            enough = min(map(len, inside)) >= 2 * BLOCKS
+            more = {"energy_low": bins.edges[b], "energy_high": bins.edges[b + 1]}
+            reason = "no entries inside the range in either sample"
+            found[f"separation_in_bin.{b}.{name}"] = Measured(value, error if enough else np.nan, reason, more)
+    return found
+
+
+def wassersteins(reference: Digest, other: Digest) -> dict[str, Measured]:
+    """wasserstein.<family>[.<layer>|.mean] of the feature families and the number of hits, in their units."""
+    enough = min(len(reference), len(other)) >= 2 * BLOCKS
+    found = {}
+    for name in (*histograms.FAMILIES, "n_hits"):
+        layers = reference.frame.families[name].layers.tolist()
+        if not layers:
+            continue
+        keys = [f"wasserstein.{name}"] if layers == [-1] else [f"wasserstein.{name}.{i}" for i in (*layers, "mean")]
+        one = wasserstein.with_errors(reference.values(name), other.values(name))
+        for i, key in enumerate(keys):
+            found[key] = Measured(one.value[i], one.error[i] if enough else np.nan, "", {}, power=0.5)
     return found
 
 

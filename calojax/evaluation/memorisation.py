@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from calojax.evaluation import sparse
+from calojax.evaluation import inspection
 from calojax.evaluation.sources import Source
 from calojax.evaluation.sparse import Sparse
 
@@ -39,7 +39,7 @@ class Memorisation(NamedTuple):
 def memorisation_share(reference: Source, generated: Source, train: Source, geometry: Any) -> Memorisation:
     """Share of memorised showers; each set a file or (incident_energy (N,), showers (N, V)) in MeV."""
     named = {"reference": reference, "generated": generated, "train": train}
-    return share(*(sparse.read(source, geometry, name=name) for name, source in named.items()))
+    return share(*(inspection.read(source, geometry, name=name)[0] for name, source in named.items()))
 
 
 def share(reference: Sparse, generated: Sparse, train: Sparse, advance: Any = None) -> Memorisation:

@@ -122,6 +122,14 @@ def load_metrics(path: Path | str) -> Metrics:
     return Metrics(table["inputs"], metrics, tuple(table.get("warnings", ())), _load_curves(path.with_name(CURVES)))
 
 
+def refuse_other_reference(metrics: Metrics, other: Metrics, name: str) -> None:
+    """InputError unless `other`, a generator called `name`, was judged against the same reference as `metrics`."""
+    for key in ("reference", "geometry"):
+        ours, theirs = (one.inputs[key].get("digest") for one in (metrics, other))
+        if ours != theirs:
+            raise _refuse(name, f"was judged with another {key}", "only generators of one reference can be compared")
+
+
 def _load_curves(path: Path) -> dict[str, np.ndarray]:
     if not path.exists():
         return {}

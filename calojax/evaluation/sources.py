@@ -1,6 +1,6 @@
-"""Where the judge takes showers from: a file in the CaloChallenge layout, or two arrays."""
+"""Where the judge takes showers from: a file in the CaloChallenge layout or of crystal images, or two arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,8 @@ from calojax import writing
 from calojax.errors import InputError
 
 ROWS = 1024
+
+Advance = Callable[[int], None]
 
 
 class Block(NamedTuple):
@@ -22,15 +24,17 @@ class Block(NamedTuple):
 Source = Path | str | tuple[np.ndarray, np.ndarray]  # a file, or (incident_energy (N,), showers (N, V)) in MeV
 
 
-def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS) -> Iterator[Block]:
+def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS, any_values: bool = False) -> Iterator[Block]:
     """Showers of a source in order, at most `rows` at a time.
 
-    name: what the source is called in an error. Raises InputError for what cannot be showers of this geometry.
+    name: what the source is called in an error; any_values: cells of a file may be negative or not finite.
+    Raises InputError for what cannot be showers of this geometry.
     """
     if isinstance(source, (str, Path)):
-        from calojax.files import calochallenge  # noqa: PLC0415  (h5py)
+        from calojax.files import layouts  # noqa: PLC0415  (h5py)
 
-        for energies, showers in calochallenge.stream(Path(source), geometry, rows=rows):
+        read = layouts.reader(Path(source)).stream
+        for energies, showers in read(Path(source), geometry, rows=rows, any_values=any_values):
             yield Block(np.asarray(energies, np.float64).reshape(-1), showers)
         return
     energies, showers = (np.asarray(array) for array in source)
@@ -39,6 +43,15 @@ def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS) -> Ite
     kind = np.float64 if showers.dtype.itemsize == 8 else np.float32  # sums of half floats would overflow
     for first in range(0, len(showers), rows):
         yield Block(energies[first : first + rows], showers[first : first + rows].astype(kind, copy=False))
+
+
+def count(source: Source) -> int:
+    """How many showers there are, as far as can be told without reading them."""
+    if isinstance(source, (str, Path)):
+        from calojax.files import layouts  # noqa: PLC0415  (h5py)
+
+        return layouts.reader(Path(source)).summary(Path(source)).rows
+    return len(source[1])
 
 
 def label(source: Source) -> str:
@@ -50,9 +63,9 @@ def origin(source: Source) -> dict[str, Any]:
     """What a file says of itself: {"attributes": {...}}, such as seed, run and versions; nothing for arrays."""
     if not isinstance(source, (str, Path)):
         return {}
-    from calojax.files import calochallenge  # noqa: PLC0415  (h5py)
+    from calojax.files import layouts  # noqa: PLC0415  (h5py)
 
-    attributes = calochallenge.summary(Path(source)).attributes
+    attributes = layouts.reader(Path(source)).summary(Path(source)).attributes
     return {"attributes": attributes} if attributes else {}
 
 

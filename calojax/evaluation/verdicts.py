@@ -29,6 +29,19 @@ _DISTANCES = (  # title, metric, tolerance of the excess over the floor
     ("hit layers per shower", "separation.hit_layers", 0.005),
     ("hit rings per hit layer", "separation.hit_rings", 0.005),
     ("hit cells per hit ring", "separation.hit_cells", 0.005),
+    ("features: Frechet distance", "frechet", 0.02),
+    ("features: Frechet distance, extrapolated", "fpd", 0.02),
+    ("features: kernel distance", "kpd", 1e-4),
+    ("classifier of cells: AUC", "classifier.low.auc", 0.05),
+    ("classifier of shares in layers: AUC", "classifier.low_normed.auc", 0.05),
+    ("classifier of features: AUC", "classifier.high.auc", 0.05),
+    ("convolutional classifier: AUC", "classifier.cnn.auc", 0.05),
+)
+_ALIKE = (  # title, metric, tolerance of the difference from the floor on either side
+    ("showers near real ones: precision", "prdc.precision", 0.05),
+    ("real showers reached: recall", "prdc.recall", 0.05),
+    ("density around generated ones", "prdc.density", 0.1),
+    ("real showers covered: coverage", "prdc.coverage", 0.05),
 )
 _QUANTITIES = (  # title, start and end of the names, tolerance, relative to the reference
     ("response: mean of E_tot/E_inc", "response.", ".mean", 0.01, True),
@@ -39,6 +52,8 @@ _QUANTITIES = (  # title, start and end of the names, tolerance, relative to the
     ("hit correlation, opposite cell", "correlation.hits.opposite.", "", 0.03, False),
     ("hit correlation, next layer", "correlation.hits.z.", "", 0.03, False),
     ("hit correlation, next ring", "correlation.hits.r.", "", 0.03, False),
+    ("hit correlation, next in x", "correlation.hits.x.", "", 0.03, False),
+    ("hit correlation, next in y", "correlation.hits.y.", "", 0.03, False),
 )
 
 
@@ -67,15 +82,21 @@ def verdict(metrics: Metrics) -> list[Line]:
     """All lines for which the judge has numbers, physics first."""
     lines = [_quantity(metrics, *entry) for entry in _QUANTITIES]
     lines += [_distance(title, name, metrics[name], limit) for title, name, limit in _DISTANCES if name in metrics]
+    lines += [
+        _distance(title, name, metrics[name], limit, either_side=True)
+        for title, name, limit in _ALIKE
+        if name in metrics
+    ]
     name = "frobenius.occupancy"
     if name in metrics:
-        lines.append(_distance("matrix of hit correlations", name, metrics[name], 0.05 * (metrics[name].floor or 0.0)))
+        floor = metrics[name].more.get("floor_at_counts") or metrics[name].floor or 0.0
+        lines.append(_distance("matrix of hit correlations", name, metrics[name], 0.05 * floor))
     if "memorisation.share" in metrics:
         lines.append(_memorisation(metrics["memorisation.share"]))
     return [line for line in lines if line is not None]
 
 
-def _distance(title: str, name: str, one: Metric, tolerance: float) -> Line:
+def _distance(title: str, name: str, one: Metric, tolerance: float, *, either_side: bool = False) -> Line:
     if one.value is None or one.floor is None:
         return _unknown(title, name, one)
     floor, floor_error = one.more.get("floor_at_counts"), one.more.get("floor_error")
@@ -84,7 +105,7 @@ def _distance(title: str, name: str, one: Metric, tolerance: float) -> Line:
     elif floor_error is not None and one.floor:
         floor_error *= floor / one.floor
     excess, error = one.value - floor, _together(one.error, floor_error)
-    level, words = _judge(max(excess, 0.0), error, tolerance)
+    level, words = _judge(abs(excess) if either_side else max(excess, 0.0), error, tolerance)
     return Line(title, name, one.value, one.error, None, floor, excess, _over(excess, error), level, words)
 
 

@@ -1,10 +1,11 @@
-"""Voxel geometries as data: cylinders of layers, rings and alpha bins; the CaloChallenge sets and binning XML."""
+"""Geometries as data: cylinders of layers, rings and alpha bins (CaloChallenge, binning XML), and crystal grids."""
 
 from calojax import lazy
 
 _HOME = {
     "Cylinder": "cylinder",
     "Direction": "cylinder",
+    "Grid": "grid",
     "Layer": "cylinder",
     "from_json": "cylinder",
     "load": "catalogue",

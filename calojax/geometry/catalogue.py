@@ -10,6 +10,7 @@ from pathlib import Path
 from calojax.errors import InputError
 from calojax.geometry.binning import NOMINAL_DEPTH, read_binning
 from calojax.geometry.cylinder import Cylinder, Layer
+from calojax.geometry.grid import Grid
 
 _LAYERS = 45
 _DEPTH = 3.4  # mm
@@ -38,7 +39,7 @@ _PIONS = {
 }
 
 
-def load(source: str | Path) -> Cylinder:
+def load(source: str | Path) -> Cylinder | Grid:
     """A geometry by name (`names()`), or from a CaloChallenge binning XML: `PATH`, or `PATH:PARTICLE` if the file holds
     several particles. Raises InputError for an unknown name and for a file that cannot be used."""
     text = str(source)
@@ -87,9 +88,10 @@ _MAKE = {
     "ds1-pions": lambda: _nominal("ds1-pions", _PIONS),
     "ds2": lambda: _regular("ds2", 16, 9, 4.65),
     "ds3": lambda: _regular("ds3", 50, 18, 2.325),
+    "crystals-20x20": lambda: Grid("crystals-20x20", 20, 20, 20.0, 0.001),
 }
 
 
 @lru_cache
-def _built_in(name: str) -> Cylinder:
+def _built_in(name: str) -> Cylinder | Grid:
     return _MAKE[name]()

@@ -71,6 +71,16 @@ class Cylinder:
             raise self._refused(f"has the threshold {self.threshold} MeV", "it must be above 0 and finite")
 
     @property
+    def directions(self) -> tuple[str, ...]:
+        """Those of `neighbours`."""
+        return ("alpha", "opposite", "z", "r")
+
+    @property
+    def reach(self) -> float:
+        """The largest radius, mm."""
+        return max(float(layer.r_edges[-1]) for layer in self.layers)
+
+    @property
     def n_layers(self) -> int:
         """L."""
         return len(self.layers)

@@ -9,7 +9,14 @@ from calojax.report.drawing import COLOURS, NAMES, Picture, panels, picture, rat
 from calojax.report.spectra import LABELS, panel, samples
 from calojax.report.tables import by_bin, energy_range
 
-_DIRECTIONS = {"alpha": "next in alpha", "opposite": "opposite cell", "z": "next layer", "r": "next ring"}
+_DIRECTIONS = {
+    "alpha": "next in alpha",
+    "opposite": "opposite cell",
+    "z": "next layer",
+    "r": "next ring",
+    "x": "next in x",
+    "y": "next in y",
+}
 
 
 def response(metrics: Metrics) -> Picture:
@@ -42,10 +49,11 @@ def hits(metrics: Metrics) -> Picture:
 
 def correlations(metrics: Metrics) -> Picture:
     """Hit correlations at fixed energy against the energy bin, one panel for each direction."""
-    drawn, axes = panels(1, 4, 3.3, 3.5)
+    directions = {d: words for d, words in _DIRECTIONS.items() if f"independent.{d}" in metrics.curves}
+    drawn, axes = panels(1, len(directions), 3.3, 3.5)
     edges = metrics.curves["bins.edges"]
     middle = np.sqrt(edges[1:] * edges[:-1]) / 1000
-    for axis, (direction, words) in zip(axes, _DIRECTIONS.items(), strict=True):
+    for axis, (direction, words) in zip(axes, directions.items(), strict=True):
         found = [metrics[f"correlation.hits.{direction}.{b}"] for b in range(len(middle))]
         for sample, value, error, shift in (
             ("reference", "reference", "reference_error", 0.96),
@@ -65,7 +73,7 @@ def correlations(metrics: Metrics) -> Picture:
         "Correlation of the hits of a cell and its neighbour at fixed energy, mean over the pairs of cells. Dotted: "
         "what cells drawn independently, with the right probabilities, would give."
     )
-    table = by_bin(metrics, {words: f"correlation.hits.{d}.{{}}" for d, words in _DIRECTIONS.items()})
+    table = by_bin(metrics, {words: f"correlation.hits.{d}.{{}}" for d, words in directions.items()})
     return picture(drawn, said + table, said)
 
 

@@ -18,6 +18,7 @@ from calojax.evaluation.schema import Metrics
 COLOURS = {"reference": "#1a1a1a", "generated": "#c8102e", "train": "#2f6f9f", "independent": "#7a7a7a"}
 FILL = "#d9d9d9"
 NAMES = {"reference": "reference", "generated": "generated", "train": "training showers"}
+_OTHERS = ("#2f6f9f", "#d77a00", "#3b7d3b", "#7b4ea3", "#6b4a2b", "#00838f")
 _STYLE = {
     "font.size": 11,
     "axes.labelsize": 12,
@@ -47,6 +48,22 @@ class Picture(NamedTuple):
     caption: str
     alt: str
     image: str
+
+
+class Look(NamedTuple):
+    """How a sample is drawn, and what it is called."""
+
+    colour: str
+    name: str
+    dash: str = "-"
+
+
+def look(sample: str) -> Look:
+    """Of reference, generated or train, or of another generator, called `<its number>:<its name>`."""
+    if sample in COLOURS:
+        return Look(COLOURS[sample], NAMES.get(sample, sample), "--" if sample == "train" else "-")
+    number, _, name = sample.partition(":")
+    return Look(_OTHERS[int(number) % len(_OTHERS)], name)
 
 
 @contextmanager
@@ -135,7 +152,10 @@ def picture(drawn: Any, caption: str, alt: str, *, raster: bool = False, dpi: in
         from PIL import Image  # noqa: PLC0415  (comes with matplotlib)
 
         drawn.savefig(buffer, format="png", dpi=dpi)
-        few = Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)  # colours: half the size
+        few = (
+            Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE)
+        )  # colours: a quarter of the size
+        few.putpalette([255 if part > 252 else part for part in few.getpalette() or ()])  # white stays white
         buffer = io.BytesIO()
         few.save(buffer, format="png", optimize=True)
     else:
@@ -189,6 +209,13 @@ def _fixed(value: float, error: float, power: int = 0) -> str:
 
 def _superscript(power: int) -> str:
     return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def palette(n: int) -> np.ndarray:
+    """Colours (n, 4) from the faintest to the strongest: darker is more, for colour-blind readers and in print too."""
+    from matplotlib import colormaps  # noqa: PLC0415
+
+    return colormaps["inferno_r"](np.linspace(0.08, 1, n))
 
 
 def layer_name(metrics: Metrics, position: int) -> str:

@@ -1,6 +1,7 @@
 """The frame of every page: one self-contained HTML file with one look."""
 
 import html
+import re
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -28,7 +29,18 @@ def section(heading: str, figures: Iterable[str] = (), words: str = "") -> str:
     """A part of a page: words, then figures, all of it HTML."""
     drawn = "".join(figures)
     shown = f'<div class="figures">{drawn}</div>' if drawn else ""
-    return f"<section><h2>{heading}</h2>{words}{shown}</section>"
+    return f'<section id="{anchor(heading)}"><h2>{heading}</h2>{words}{shown}</section>'
+
+
+def anchor(heading: str) -> str:
+    """The name of a section in links: letters and digits with dashes between."""
+    return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+
+
+def contents(headings: Iterable[str]) -> str:
+    """Links to the sections of a page."""
+    items = "".join(f'<li><a href="#{anchor(one)}">{one}</a></li>' for one in headings)
+    return f'<nav aria-label="sections"><ul>{items}</ul></nav>'
 
 
 def figure(drawn: Picture, *, fold: str = "", half: bool = False) -> str:
@@ -40,7 +52,7 @@ def figure(drawn: Picture, *, fold: str = "", half: bool = False) -> str:
 
 
 def folded(summary: str, content: str) -> str:
-    """Content (HTML) that opens when its summary is clicked."""
+    """Content (HTML) that opens when its summary is clicked, and is printed."""
     return f"<details><summary>{summary}</summary>{content}</details>"
 
 
@@ -51,4 +63,9 @@ def row(cells: Iterable[str]) -> str:
 
 def template(name: str) -> Template:
     """Text of this room with places to fill."""
-    return Template(resources.files("calojax.report").joinpath(name).read_text(encoding="utf-8"))
+    return Template(text(name))
+
+
+def text(name: str) -> str:
+    """A file of this room as it is."""
+    return resources.files("calojax.report").joinpath(name).read_text(encoding="utf-8")

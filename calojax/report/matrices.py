@@ -11,22 +11,25 @@ def all_rings(metrics: Metrics) -> Picture:
     one = metrics["frobenius.occupancy"]
     floor = one.more.get("floor_at_counts") or one.floor
     constant = [int(one.more[f"constant_cells_{s}"] or 0) for s in ("reference", "generated")]
+    kind = _kinds(metrics)[0]
     caption = (
-        f"Pearson matrix of hits, averaged over the cells of two rings (ring slow, layer fast). Frobenius distance of "
-        f"the full matrices {with_error(one.value, one.error)} (real showers: {number(floor, 4)}), from "
+        f"Pearson matrix of hits, averaged over the cells of two {kind}s ({kind} slow, layer fast). Frobenius distance "
+        f"of the full matrices {with_error(one.value, one.error)} (real showers: {number(floor, 4)}), from "
         f"{one.n_reference} and {one.n_generated} showers; cells hit never or always: {constant[0]} and "
         f"{constant[1]}. The common energy rules this matrix: read it together with the correlations at fixed energy."
     )
     n_rings = metrics.curves["geometry.n_rings"]
     ring = np.concatenate([np.arange(n) for n in n_rings])
     order = np.lexsort((np.repeat(np.arange(len(n_rings)), n_rings), ring))
-    return _three(metrics, "pearson", order, ring[order], caption, "ring (in each: layer by layer)")
+    return _three(metrics, "pearson", order, ring[order], caption, f"{kind} (in each: layer by layer)")
 
 
 def two_layers(metrics: Metrics) -> Picture:
     """Cell by cell, in two layers at the shower maximum."""
     first, second = (layer_name(metrics, int(x)) for x in metrics.curves["zoom.layers"])
-    caption = f"The same cell by cell in {first} and {second}, around the shower maximum (ring slow, alpha fast)."
+    slow, fast = _kinds(metrics)
+    where = f"{first} and {second}, around the shower maximum" if first != second else first
+    caption = f"The same cell by cell in {where} ({slow} slow, {fast} fast)."
     curves = metrics.curves
     layers = np.unique(curves["zoom.layers"])
     sizes = [int(curves["geometry.n_alpha"][x] * curves["geometry.n_rings"][x]) for x in layers]
@@ -35,7 +38,12 @@ def two_layers(metrics: Metrics) -> Picture:
     layer = np.repeat(layers, [len(c) for c in cells])
     shown = len(curves["zoom.reference"])  # of large layers only the first cells are kept
     order = np.lexsort((ring[:shown], layer[:shown]))
-    return _three(metrics, "zoom", order, ring[order], caption, "ring (in each: alpha)")
+    return _three(metrics, "zoom", order, ring[order], caption, f"{slow} (in each: {fast})")
+
+
+def _kinds(metrics: Metrics) -> tuple[str, str]:
+    """What the cells of a layer are counted by."""
+    return ("ring", "alpha") if "geometry.r_edges" in metrics.curves else ("column", "row")
 
 
 def _three(metrics: Metrics, stem: str, order: np.ndarray, ring: np.ndarray, caption: str, label: str) -> Picture:

@@ -1,6 +1,6 @@
 """The page of what the judge found: sections of figures and tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,19 @@ import numpy as np
 from calojax.evaluation.schema import CURVES, Metrics, load_metrics
 from calojax.evaluation.verdicts import verdict
 from calojax.progress import Progress
-from calojax.report import against_energy, frame, matrices, profiles, showers, spectra, tables
+from calojax.report import (
+    against_energy,
+    comparison,
+    cylinders,
+    frame,
+    matrices,
+    profiles,
+    roc,
+    showers,
+    spectra,
+    tables,
+    viewer,
+)
 from calojax.report.drawing import Picture, style
 
 _FAMILIES = ["e_layer", "ec_eta", "ec_phi", "width_eta", "width_phi", "ec_r", "width_r", "sparsity"]
@@ -31,15 +43,24 @@ class Section(NamedTuple):
     words: str = ""
 
 
-def write(out: Path | str, metrics: Metrics | None = None, *, title: str = "", progress: bool = True) -> Path:
+def write(
+    out: Path | str,
+    metrics: Metrics | None = None,
+    *,
+    compare: Mapping[str, Metrics] | None = None,
+    published: bool = False,
+    title: str = "",
+    progress: bool = True,
+) -> Path:
     """Write out/index.html of what the judge found, and give its path.
 
-    metrics: by default those saved in `out`. Raises InputError if there are none, or if matplotlib is missing.
+    metrics: by default those saved in `out`; compare: of other generators judged against the same reference, by name;
+    published: results of the CaloChallenge beside them. Raises InputError if there are none, or without matplotlib.
     """
     out = Path(out)
     metrics = load_metrics(out) if metrics is None else metrics
     title = title or " against ".join(_source(metrics, sample) for sample in ("generated", "reference"))
-    sections = _sections(metrics)
+    sections = _comparison(metrics, dict(compare or {}), published) + _sections(metrics)
     with style(), Progress(sum(len(s.drawings) for s in sections), "report", unit="figures", enabled=progress) as bar:
         drawn = []
         for section in sections:
@@ -50,6 +71,7 @@ def write(out: Path | str, metrics: Metrics | None = None, *, title: str = "", p
             drawn.append(frame.section(section.heading, pictures, section.words))
     body = frame.template("judged.html").substitute(
         warnings=tables.warnings(metrics),
+        contents=frame.contents(["Verdict", *(s.heading for s in sections), "All numbers"]),
         verdict="".join(map(tables.verdict_row, verdict(metrics))),
         sections="".join(drawn),
         table=tables.every_metric(metrics),
@@ -64,6 +86,15 @@ def _source(metrics: Metrics, sample: str) -> str:
     return f"{sample} showers" if source == "arrays" else source
 
 
+def _comparison(metrics: Metrics, others: dict[str, Metrics], published: bool) -> list[Section]:
+    """This generator beside others."""
+    if not others and not published:
+        return []
+    generators = {_source(metrics, "generated"): metrics} | others
+    drawings = [Drawing(lambda _: comparison.overlays(generators))] if others and metrics.curves else []
+    return [Section("Beside others", drawings, comparison.table(generators, context=published))]
+
+
 def _sections(metrics: Metrics) -> list[Section]:
     """All sections of the page in order."""
     if not metrics.curves:
@@ -74,7 +105,10 @@ def _sections(metrics: Metrics) -> list[Section]:
     at_peak = [(f, _nearest(curves[f"histogram.{f}.layers"], peak)) for f in _FAMILIES[1:]]
     at_peak = [(f, column) for f, column in at_peak if column is not None]
     sheets = [_sheet(f) for f in _FAMILIES if len(curves[f"histogram.{f}.layers"])]
-    alike = profiles.n_kinds(metrics) == 1
+    cylinder = "geometry.r_edges" in curves
+    alike = cylinder and profiles.n_kinds(metrics) == 1
+    in_depth = [Drawing(profiles.longitudinal, half=alike), Drawing(profiles.radial, half=alike)] if cylinder else []
+    together = [against_energy.correlations, *([profiles.hit_maps] if cylinder else []), matrices.all_rings]
     stages = [("hit_layers", 0), ("hit_rings", 0), ("hit_cells", 0)]
     return [
         Section(
@@ -83,7 +117,7 @@ def _sections(metrics: Metrics) -> list[Section]:
         ),
         Section(
             "Energy in the layers",
-            [Drawing(profiles.longitudinal, half=alike), Drawing(profiles.radial, half=alike), _histograms(*some)],
+            [*in_depth, _histograms(*some)],
         ),
         Section("Every layer", [Drawing(lambda m: spectra.per_layer(m, _FAMILIES)), _histograms(*at_peak), *sheets]),
         Section(
@@ -97,13 +131,16 @@ def _sections(metrics: Metrics) -> list[Section]:
         ),
         Section(
             "Which cells are hit together",
-            [
-                Drawing(x)
-                for x in (against_energy.correlations, profiles.hit_maps, matrices.all_rings, matrices.two_layers)
-            ],
+            [Drawing(x) for x in (*together, matrices.two_layers)],
         ),
+        *([Section("Classifiers", [Drawing(roc.roc)])] if roc.kinds(metrics) else []),
         Section("Memorised showers", [], tables.memorised(metrics)),
-        Section("Single showers", [Drawing(showers.side_views)]),
+        *([Section("Average shower", [Drawing(cylinders.average)])] if cylinder else []),
+        Section(
+            "Single showers",
+            [Drawing(cylinders.single), Drawing(showers.side_views)] if cylinder else [Drawing(showers.images)],
+            viewer.section(metrics) if cylinder else "",
+        ),
     ]
 
 

@@ -5,16 +5,39 @@ import numpy as np
 from calojax.evaluation.schema import Metrics
 from calojax.report.drawing import Picture, figure, layer_ticks, picture
 
+_SAMPLES = ("reference", "generated")
+
 
 def side_views(metrics: Metrics) -> Picture:
     """Energy per layer and signed radius; the upper half of each picture is the half circle around alpha = 0."""
-    energies = {s: metrics.curves[f"example.{s}.energy"] for s in ("reference", "generated")}
+    views = {s: [_side_view(metrics, x).T for x in metrics.curves[f"example.{s}.showers"]] for s in _SAMPLES}
+    said = "seen from the side: energy by layer and ring, the half circle around alpha = 0 up, the other down."
+    return _shown(metrics, views, _extent(metrics), "ring, signed", said)
+
+
+def images(metrics: Metrics) -> Picture:
+    """Energy per crystal of a grid."""
+    n_x, n_y = (int(metrics.curves[f"geometry.{n}"][0]) for n in ("n_rings", "n_alpha"))
+    views = {s: list(metrics.curves[f"example.{s}.showers"].reshape(-1, n_y, n_x)) for s in _SAMPLES}
+    half = 0.5 * float(metrics.curves["geometry.pitch"])
+    extent = (-half * n_x, half * n_x, -half * n_y, half * n_y)
+    return _shown(metrics, views, extent, "y [mm]", "seen along their axis: energy by crystal.", "x [mm]")
+
+
+def _shown(
+    metrics: Metrics,
+    views: dict[str, list[np.ndarray]],
+    extent: tuple[float, float, float, float],
+    y_label: str,
+    said: str,
+    x_label: str = "",
+) -> Picture:
+    """Pictures (rows, columns) of single showers of both samples; without an x label, columns are layers."""
+    energies = {s: metrics.curves[f"example.{s}.energy"] for s in _SAMPLES}
     n = len(energies["reference"])
     drawn = figure(3.4 * n, 5.4)
     axes = drawn.subplots(2, n, sharex=True, sharey=True, squeeze=False)
-    views = {s: [_side_view(metrics, x) for x in metrics.curves[f"example.{s}.showers"]] for s in energies}
     top = max(float(v.max()) for row in views.values() for v in row) or 1.0
-    extent = _extent(metrics)
     from matplotlib.colors import LogNorm  # noqa: PLC0415
 
     norm = LogNorm(max(top * 1e-5, 1e-6), top)
@@ -22,9 +45,9 @@ def side_views(metrics: Metrics) -> Picture:
         for column, view in enumerate(shown):
             axis = axes[row, column]
             image = axis.imshow(
-                np.ma.masked_less_equal(view.T, 0),
+                np.ma.masked_less_equal(view, 0),
                 origin="lower",
-                aspect="auto",
+                aspect="equal" if x_label else "auto",
                 norm=norm,
                 cmap="inferno_r",
                 extent=extent,
@@ -33,14 +56,14 @@ def side_views(metrics: Metrics) -> Picture:
             energy, visible = energies[sample][column], metrics.curves[f"example.{sample}.showers"][column].sum()
             axis.set_title(f"{energy / 1000:.3g} GeV, seen {visible / 1000:.3g} GeV", fontsize=10)
             axis.minorticks_off()
-        axes[row, 0].set_ylabel(f"{sample}\nring, signed")
+        axes[row, 0].set_ylabel(f"{sample}\n{y_label}")
     for axis in axes[-1]:
-        layer_ticks(metrics, axis)
+        if x_label:
+            axis.set_xlabel(x_label)
+        else:
+            layer_ticks(metrics, axis)
     drawn.colorbar(image, ax=axes, label="energy [MeV]", pad=0.01)
-    caption = (
-        f"{n} reference showers (above) and the generated showers of the nearest incident energy (below), seen from "
-        "the side: energy by layer and ring, the half circle around alpha = 0 up, the other down."
-    )
+    caption = f"{n} reference showers (above) and the generated showers of the nearest incident energy (below), {said}"
     return picture(drawn, caption, caption, raster=True)
 
 

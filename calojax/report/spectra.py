@@ -8,11 +8,11 @@ from calojax.evaluation.schema import Metrics
 from calojax.report.drawing import (
     COLOURS,
     FILL,
-    NAMES,
     Picture,
     figure,
     layer_name,
     layer_ticks,
+    look,
     number,
     panels,
     picture,
@@ -135,10 +135,10 @@ def panel(
         if sample == "reference":
             _band(lower, edges, ratio_error)
         elif sample == "train":
-            lower.stairs(ratio, edges, baseline=None, color=COLOURS[sample], ls="--", lw=1)
+            lower.stairs(ratio, edges, baseline=None, color=look(sample).colour, ls="--", lw=1)
         else:
             middle = np.sqrt(edges[1:] * edges[:-1]) if log_x else (edges[1:] + edges[:-1]) / 2
-            lower.errorbar(middle, ratio, ratio_error, fmt="o", ms=2.5, lw=0.9, color=COLOURS[sample])
+            lower.errorbar(middle, ratio, ratio_error, fmt="o", ms=2.5, lw=0.9, color=look(sample).colour)
     lower.axhline(1, color="black", lw=0.7)
     half = _ratio_range(edges, shares, low, high)
     lower.set(ylim=(1 - half, 1 + half), yticks=(1 - half / 2, 1, 1 + half / 2), xlim=(low, high), xlabel=label)
@@ -149,7 +149,7 @@ def panel(
     if log_y and any(value.any() for value, _ in shares.values()):
         upper.set_yscale("log")
     else:
-        upper.set_ylim(0, upper.get_ylim()[1] * (1.35 if legend else 1.1))
+        upper.set_ylim(0, upper.get_ylim()[1] * (1 + 0.2 * len(shares) if legend else 1.1))  # room for it
     if title:
         upper.set_title(title, loc="right")
     if legend:
@@ -233,19 +233,19 @@ def _collect(axis: Any, outlines: dict[str, list[np.ndarray]], frames: list[np.n
         if sample == "reference":
             axis.add_collection(PolyCollection(lines, facecolor=FILL))
         else:
-            dash = "--" if sample == "train" else "-"
-            axis.add_collection(LineCollection(lines, colors=COLOURS[sample], linewidths=0.8, linestyles=dash))
+            colour, _, dash = look(sample)
+            axis.add_collection(LineCollection(lines, colors=colour, linewidths=0.8, linestyles=dash))
     axis.add_collection(LineCollection(frames, colors="black", linewidths=0.5))
 
 
 def _steps(axis: Any, edges: np.ndarray, heights: np.ndarray, sample: str) -> None:
     """One histogram in the look of its sample."""
+    colour, name, dash = look(sample)
     if sample == "reference":
         axis.stairs(heights, edges, fill=True, color=FILL)
-        axis.stairs(heights, edges, color=COLOURS[sample], lw=1, label=NAMES[sample])
+        axis.stairs(heights, edges, color=colour, lw=1, label=name)
     else:
-        dash = "--" if sample == "train" else "-"
-        axis.stairs(heights, edges, color=COLOURS[sample], ls=dash, label=NAMES[sample])
+        axis.stairs(heights, edges, color=colour, ls=dash, label=name)
 
 
 def _ratio(value: np.ndarray, error: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -47,8 +47,9 @@ def by_bin(metrics: Metrics, quantities: dict[str, str]) -> str:
         row([html.escape(words), *(_two(metrics[name.format(b)]) for b in bins)]) for words, name in quantities.items()
     )
     return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="values by incident energy">'
         f'<table class="bins"><thead><tr><th>generated<br><span class="ref">reference</span></th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 

@@ -93,7 +93,9 @@ BAD_SHOWERS = {
     "shower inf": ({"showers": spoiled(SHOWERS, (1, 9), np.inf)}, r"showers, row 1, column 9: the energy is inf"),
     "shower negative": ({"showers": spoiled(SHOWERS, (0, 3), -1)}, r"showers, row 0, column 3: the energy is -1"),
 }
-NOT_OF_INFO = {"width", "shower nan", "shower inf", "shower negative"}  # other geometries fit, showers are not read
+SPOILED = ("shower nan", "shower inf", "shower negative")
+TAKEN = {("info", case) for case in ("width", *SPOILED)}  # other geometries fit, showers are not read
+TAKEN |= {("generated", case) for case in SPOILED}  # a bad generator is judged
 
 
 def written(place, **changed):
@@ -121,8 +123,32 @@ def readers(path, place):
 def test_showers_that_are_none(tmp_path, refused, case):
     changed, said = (BAD_ENERGIES | BAD_SHOWERS)[case]
     for name, arguments in readers(written(tmp_path, **changed), tmp_path).items():
-        if name != "info" or case not in NOT_OF_INFO:
+        if (name, case) not in TAKEN:
             assert_matches(rf"bad\.hdf5, {said}", refused(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("shower nan", "1 of 3 generated showers have values that are not finite and are left out"),
+        ("shower inf", "1 of 3 generated showers have values that are not finite and are left out"),
+        ("shower negative", "1 of 3 generated showers have negative voxels, which count as empty"),
+    ],
+)
+def test_a_bad_generator_is_judged(tmp_path, command, case, said):
+    path, out = written(tmp_path, **BAD_SHOWERS[case][0]), tmp_path / "report"
+    assert command("evaluate", SAMPLE, path, "--geometry", "ds2", "--out", out) == 0
+    found = json.loads((out / "metrics.json").read_text())
+    assert said in found["warnings"]
+    counted = found["inputs"]["inspection"]["generated"]
+    assert (counted["read"], counted["not_finite"] + counted["negative"]) == (3, 1)
+    assert found["metrics"]["separation.e_tot"]["n_generated"] == (3 if case == "shower negative" else 2)
+
+
+def test_a_generator_of_which_nothing_is_finite_is_refused(tmp_path, refused):
+    path = written(tmp_path, showers=np.full_like(SHOWERS, np.nan))
+    arguments = ("evaluate", SAMPLE, path, "--geometry", "ds2", "--out", tmp_path / "report")
+    assert_matches(r"bad\.hdf5, showers: every shower has values that are not finite", refused(*arguments))
 
 
 @pytest.mark.parametrize("case", BAD_ENERGIES)

@@ -54,7 +54,9 @@ def test_one_shower_is_generated(tmp_path, part, run, command):
 def test_what_few_showers_cannot_tell_is_null_with_the_reason(tmp_path, reference, generated):
     random = np.random.default_rng(0)
     sample = lambda n: (np.full(n, 1e4), random.gamma(0.5, 20.0, (n, 368)).astype(np.float32))
-    found = evaluation.judge(sample(reference), sample(generated), geometry.load("ds1-photons"), progress=False)
+    found = evaluation.judge(
+        sample(reference), sample(generated), geometry.load("ds1-photons"), level="quick", progress=False
+    )
     found.save(tmp_path)
     content = (tmp_path / "metrics.json").read_text()
     table = json.loads(content, parse_constant=lambda name: pytest.fail(f"{name} in metrics.json"))

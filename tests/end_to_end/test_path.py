@@ -97,7 +97,7 @@ def test_energies_outside_the_trained_range_warn_by_how_much(run, command, capsy
 
 def test_evaluating_writes_metrics_and_a_report(run, generated, command):
     out = run.parent / "report"
-    assert command("evaluate", run.parent / "slice.hdf5", generated, "--geometry", "ds2", "--out", out) == 0
+    assert command("evaluate", run.parent / "slice.hdf5", generated, "--geometry", "ds2", "--quick", "--out", out) == 0
     found = json.loads((out / "metrics.json").read_text())
     assert found["schema"] == "calojax.metrics/1"
     assert found["metrics"]["separation.e_tot"]["n_generated"] == 20

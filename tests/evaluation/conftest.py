@@ -59,7 +59,7 @@ def draw(toy):
 @pytest.fixture(scope="session")
 def judged(toy, draw):
     """An honest generator judged with training showers, 800 showers each."""
-    return evaluation.judge(draw(800, 1), draw(800, 2), toy, train=draw(800, 3), progress=False)
+    return evaluation.judge(draw(800, 1), draw(800, 2), toy, train=draw(800, 3), level="quick", progress=False)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from calojax import evaluation, geometry
-from calojax.evaluation import fixed_energy, sample
+from calojax.evaluation import fixed_energy, inspection, sample
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,9 @@ TABLE = {  # validation showers, low to high energy
 
 def test_simulated_showers_have_the_published_correlations(data):
     g = geometry.load("ds2")
-    found = sample.collect(data / "egs_ds2_val.hdf5", g, np.geomspace(0.01, 1e4, 5), name="reference")
+    found = sample.collect(
+        inspection.read(data / "egs_ds2_val.hdf5", g, name="reference")[0], g, np.geomspace(0.01, 1e4, 5)
+    )
     bins = evaluation.energy_bins(found.incident_energy)
     values = evaluation.fixed_energy_correlations(found.patterns, found.incident_energy, g, bins).values
     for direction, expected in TABLE.items():

@@ -13,7 +13,7 @@ _QUANTITIES = ("response.", "hits.", "correlation.")
 
 
 def judge(toy, reference, generated, **more):
-    return evaluation.judge(reference, generated, toy, progress=False, **more)
+    return evaluation.judge(reference, generated, toy, level="quick", progress=False, **more)
 
 
 def lines(metrics):
@@ -106,6 +106,37 @@ def test_showers_that_are_not_finite_are_left_out_and_said(toy, draw):
     found = judge(toy, draw(300, 1), (incident, showers))
     assert found["separation.e_tot"].n_generated == 299
     assert any("1 of 300 generated showers" in sentence for sentence in found.warnings)
+
+
+def test_defects_are_numbers_beside_the_warnings(toy, draw):
+    train = draw(300, 3)
+    incident, showers = (part.copy() for part in draw(300, 2))
+    showers[7, 3] = np.nan
+    showers[8, 3] = -1
+    showers[9] = 0
+    showers[20:24] = showers[19]
+    showers[30:32] = train[1][:2]
+    reference = draw(300, 1)
+    found = judge(toy, reference, (incident, showers), train=train)
+    inspected = found.inputs["inspection"]
+    empty = [int(np.sum(x.max(axis=1) <= 0)) for x in (reference[1], showers)]
+    defects = {"not_finite": 1, "negative": 1, "empty": empty[1], "duplicate": 4, "copied": 2}
+    assert inspected["generated"] == {"read": 300} | defects
+    assert inspected["reference"] == {"read": 300} | dict.fromkeys(defects, 0) | {"empty": empty[0]}
+    assert "copied" not in inspected["train"]
+    assert "2 of 300 generated showers are copies of training showers" in found.warnings
+    assert 0 <= inspected["incident_energies"]["p_value"] <= 1
+
+
+def test_one_bit_makes_another_shower(toy, draw):
+    incident, showers = draw(50, 1)
+    other = showers.copy()
+    cell = np.argmax(showers, axis=1)
+    rows = np.arange(50)
+    other[rows, cell] = np.nextafter(showers[rows, cell], np.float32(np.inf))
+    moved = np.where(np.arange(50)[:, None] % 2 == 0, np.roll(showers, 1, axis=1), other)
+    assert evaluation.inspect((np.tile(incident, 2), np.concatenate([showers, moved])), toy).n_duplicate == 0
+    assert evaluation.inspect((np.tile(incident, 2), np.concatenate([showers, showers])), toy).n_duplicate == 50
 
 
 def test_another_spectrum_of_incident_energies_is_said(toy, draw):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from calojax import evaluation, geometry
-from calojax.evaluation import digest, histograms, measures, sample
+from calojax.evaluation import digest, histograms, inspection, measures, sample
 
 PUBLIC = {  # first, middle and last layer
     "e_layer": (0.13483895293597623, 0.10939359106112201, 0.08998495407783481),
@@ -24,7 +24,9 @@ def separations(array_k):
     reference, generated = array_k("ds2", 0, 500), 1.02 * array_k("ds2", 500, 1000)
     generated[:, ::7] = 0
     edges = histograms.log_edges(g.threshold, reference.max(), 49)
-    samples = [sample.collect((energies, x), g, edges, name="showers") for x in (reference, generated)]
+    samples = [
+        sample.collect(inspection.read((energies, x), g, name="showers")[0], g, edges) for x in (reference, generated)
+    ]
     frame = digest.frame(samples[0], edges, g)
     return measures.separations(*(digest.Digest(frame, one) for one in samples))
 

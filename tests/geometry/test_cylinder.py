@@ -17,7 +17,7 @@ MIXED = Cylinder(
     ),
     0.1,
 )
-ALL = [*map(geometry.load, geometry.names()), MIXED]
+ALL = [*(g for g in map(geometry.load, geometry.names()) if isinstance(g, Cylinder)), MIXED]
 by_name = pytest.mark.parametrize("cylinder", ALL, ids=lambda c: c.name)
 
 

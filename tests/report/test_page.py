@@ -58,7 +58,9 @@ def page(text):
 
 def test_the_page_needs_nothing_else(page, text):
     assert all(image["src"].startswith("data:image/") for image in page.all("img"))
-    assert not page.all("script") and not page.all("link")
+    assert all("src" not in script for script in page.all("script")) and not page.all("link")
+    (policy,) = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
+    assert policy.startswith("default-src 'none'; img-src data:;")
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//|url\(|@import""", text)
     assert len(text) < 10e6
 
@@ -74,8 +76,15 @@ def test_the_verdict_comes_first_and_holds_every_line_with_its_numbers(page, jud
 def test_response_is_the_first_figure_and_every_figure_has_its_words(page):
     images, captions = page.all("img"), page.all("figcaption")
     assert images[0]["alt"].startswith("Linearity and resolution")
-    assert len(images) == len(captions) >= 20
+    assert len(images) == len(captions) - 2 >= 20  # and two of the viewer
     assert all(len(image["alt"]) > 20 and "nan" not in image["alt"] for image in images)
+
+
+def test_every_link_leads_to_a_place_in_the_page(page):
+    named = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    links = [link["href"] for link in page.all("a")]
+    assert links[0] == "#content" and len(links) > 8
+    assert {link.removeprefix("#") for link in links} <= named
 
 
 def test_every_metric_is_listed_with_the_judge_s_value(text, judged):
@@ -100,7 +109,7 @@ def test_a_folder_without_metrics_is_refused(tmp_path):
 
 def test_one_empty_shower_against_another_is_reported_with_its_warnings(toy, tmp_path):
     empty = np.full(1, 1e3), np.zeros((1, toy.n_cells), np.float32)
-    metrics = evaluation.judge(empty, empty, toy, progress=False)
+    metrics = evaluation.judge(empty, empty, toy, level="quick", progress=False)
     page = report.write(tmp_path, metrics, title="<one> & one", progress=False).read_text(encoding="utf-8")
     assert "&lt;one&gt; &amp; one" in page
     for words in (

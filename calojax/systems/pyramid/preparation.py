@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from calojax import digests, geometry, shards, writing
+from calojax.errors import InputError
 from calojax.files import calochallenge
 from calojax.shards import Field
 from calojax.shards.writer import Ragged
@@ -28,6 +29,13 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
     """
     writing.refuse_existing(out)  # before sources are read for their digests
     cylinder = geometry.load(data.geometry)
+    if not isinstance(cylinder, geometry.Cylinder):
+        raise InputError(
+            where="data.geometry",
+            found=f"is {data.geometry}, a grid",
+            rule="the pyramid needs layers, rings and alpha bins",
+            remedy="give a cylinder",
+        )
     tree = coarse.tree(cylinder)
     threshold = cylinder.threshold if data.threshold is None else data.threshold
     rows = [calochallenge.summary(path, cylinder).rows for path in sources]

@@ -1,0 +1,56 @@
+"""Comparisons of two digested samples as clouds of points: of their feature vectors, and of their showers."""
+
+import numpy as np
+
+from calojax.evaluation import frechet, kernel, neighbours
+from calojax.evaluation.digest import Digest
+from calojax.evaluation.jackknife import combine
+from calojax.evaluation.measures import Measured
+
+_FRECHET, _KERNEL = (10_000, 50_000), 10_000  # sizes of the protocol's draws
+_NEAREST = 5  # neighbours that a ball reaches to
+_ENOUGH = 20  # showers, below which nothing is said
+
+
+def of_features(reference: Digest, other: Digest) -> dict[str, Measured]:
+    """frechet, fpd and kpd of the protocol's feature vectors.
+
+    Of fewer than 10,000 showers n in the smaller set, draws are of n to 5 n rows (FPD) and of n rows (KPD).
+    """
+    n = min(len(reference), len(other))
+    reason = f"fewer than {_ENOUGH} showers"
+    if n < _ENOUGH:
+        return {name: Measured(np.nan, np.nan, reason, {}) for name in ("frechet", "fpd", "kpd")}
+    least, most, batch = min(_FRECHET[0], n), min(_FRECHET[1], 5 * n), min(_KERNEL, n)
+    features = reference.features, other.features
+    extrapolated = frechet.fpd(*features, min_samples=least, max_samples=most)
+    distance = kernel.kpd(*features, batch_size=batch)
+    more = {"min_samples": float(least), "max_samples": float(most)}
+    return {
+        "frechet": Measured(frechet.frechet_distance(*features), _frechet_error(*features), reason, {}),
+        "fpd": Measured(extrapolated.value, extrapolated.error, reason, more),
+        "kpd": Measured(distance.value, distance.error, reason, {"batch_size": float(batch)}),
+    }
+
+
+def of_showers(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
+    """prdc.precision|recall|density|coverage of the first `rows` showers of both sets."""
+    names = neighbours.Prdc._fields
+    if rows <= _NEAREST:
+        return {f"prdc.{name}": Measured(np.nan, np.nan, "fewer than 6 showers", {}) for name in names}
+    real, fake = (neighbours.log_voxels(one.sample.showers, np.arange(rows)) for one in (reference, other))
+    found = neighbours.count(real, fake, _NEAREST)
+    more = {"rows": float(rows), "nearest_k": float(_NEAREST)}
+    return {
+        f"prdc.{name}": Measured(value, error, "", more, power=0.0)
+        for name, value, error in zip(names, found.values, found.errors, strict=True)
+    }
+
+
+def _frechet_error(x: np.ndarray, y: np.ndarray) -> float:
+    """Error of the Frechet distance, leaving out one twentieth of both sets after another."""
+    left_out = [
+        frechet.frechet_distance(*(np.delete(z, np.s_[block::_ENOUGH], axis=0) for z in (x, y)))
+        for block in range(_ENOUGH)
+    ]
+    return float(combine(np.array(np.nan), np.array(left_out)).error)
