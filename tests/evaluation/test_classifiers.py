@@ -68,14 +68,15 @@ def test_weights_start_as_in_pytorch():
 
 @pytest.mark.parametrize(("shape", "kernel", "stride"), [((9, 5, 4), 3, 2), ((4, 5, 3), 3, 1), ((11, 8, 6), 7, 2)])
 @pytest.mark.parametrize("dense", [0, 1000])
-def test_both_forms_of_a_convolution_are_the_convolution(monkeypatch, shape, kernel, stride, dense):
+def test_all_forms_of_a_convolution_are_the_convolution(monkeypatch, shape, kernel, stride, dense):
     monkeypatch.setattr(resnet, "_DENSE", dense)
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(2, *shape, 3)), jnp.float32)
     w = jnp.asarray(rng.normal(size=(kernel, kernel, kernel, 3, 5)), jnp.float32)
     edge = [(kernel // 2, kernel // 2)] * 3
     wanted = lax.conv_general_dilated(x, w, (stride,) * 3, edge, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-    np.testing.assert_allclose(resnet.convolve(x, w, stride), wanted, atol=2e-4)
+    for form in (resnet._folded, resnet._whole, resnet.convolve):
+        np.testing.assert_allclose(form(x, w, stride), wanted, atol=2e-4)
 
 
 def test_the_cnn_pools_the_largest_of_27():

@@ -97,10 +97,18 @@ def resnet(shape: tuple[int, int, int], *, dtype: Any = jnp.float32) -> Network:
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """3-D convolution of x (n, z, a, r, c) with an odd kernel (k, k, k, c, c'), zeros outside.
+    """3-D convolution of x (n, z, a, r, c) with an odd kernel (k, k, k, c, c'), zeros outside."""
+    return (_folded if jax.default_backend() == "cpu" else _whole)(x, kernel, stride)
 
-    Several times faster on a CPU than the 3-D one: the k layers around each are put into its channels and z into the
-    batch. What is left is a 2-D convolution, for a small plane a product of matrices.
+
+def _whole(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    edges, axes = [(len(kernel) // 2,) * 2] * 3, ("NDHWC", "DHWIO", "NDHWC")
+    return lax.conv_general_dilated(x, kernel, (stride,) * 3, edges, dimension_numbers=axes)
+
+
+def _folded(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Several times faster on a CPU: the k layers around each are put into its channels and z into the batch. What is
+    left is a 2-D convolution, for a small plane a product of matrices. On an H100 jax 0.11.2 dies compiling that.
     """
     k, (n, z, a, r, _) = len(kernel), x.shape
     z_out, edge = _strided(z, stride), k // 2
