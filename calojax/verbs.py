@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -269,7 +269,7 @@ def evaluate(
     judge = functools.partial(
         evaluation.judge, reference, geometry=geometry, train=train, level=level, progress=progress
     )
-    others = dict(compare or {})
+    others = {name: _judged(source) for name, source in (compare or {}).items()}
     if out is None:
         return judge(generated)
     from calojax import report  # noqa: PLC0415  (matplotlib)
@@ -278,7 +278,8 @@ def evaluate(
     with _place_for_metrics(out, resume) as place:
         metrics = judge(generated, saved=place / "classifiers")
         for name, source in others.items():
-            others[name] = _judged(source, functools.partial(judge, saved=place / "classifiers" / name))
+            if not isinstance(source, evaluation.Metrics):
+                others[name] = judge(source, saved=place / "classifiers" / name)
             evaluation.refuse_other_reference(metrics, others[name], name)
         metrics.save(place)
     with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
@@ -286,12 +287,12 @@ def evaluate(
     return metrics
 
 
-def _judged(source: Any, judge: Callable[[Any], "Metrics"]) -> "Metrics":
-    """What the judge says of showers, or said of those of a folder."""
+def _judged(source: Any) -> Any:
+    """What the judge said of the showers of a folder; other sources as they are."""
     from calojax import evaluation  # noqa: PLC0415
 
     is_folder = isinstance(source, (str, Path)) and Path(source).is_dir()
-    return evaluation.load_metrics(source) if is_folder else judge(source)
+    return evaluation.load_metrics(source) if is_folder else source
 
 
 def info(path: str | Path, *, verify: bool = False) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def refuse_other_reference(metrics: Metrics, other: Metrics, name: str) -> None:
     """InputError unless `other`, a generator called `name`, was judged against the same reference as `metrics`."""
     for key in ("reference", "geometry"):
         ours, theirs = (one.inputs[key].get("digest") for one in (metrics, other))
-        if ours != theirs:
+        if ours is None or ours != theirs:
             raise _refuse(name, f"was judged with another {key}", "only generators of one reference can be compared")
 
 

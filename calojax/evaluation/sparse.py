@@ -1,6 +1,7 @@
 """Showers as their hits, for metrics that need single showers again."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Sparse:
     def __len__(self) -> int:
         return len(self.incident_energy)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the energies and hits."""
         return digests.of_arrays((self.incident_energy, self.offsets, self.cell, self.energy))

@@ -102,8 +102,8 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def _whole(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    edges, axes = [(len(kernel) // 2,) * 2] * 3, ("NDHWC", "DHWIO", "NDHWC")
-    return lax.conv_general_dilated(x, kernel, (stride,) * 3, edges, dimension_numbers=axes)
+    edge, axes = len(kernel) // 2, ("NDHWC", "DHWIO", "NDHWC")
+    return lax.conv_general_dilated(x, kernel, (stride,) * 3, [(edge, edge)] * 3, dimension_numbers=axes)
 
 
 def _folded(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
