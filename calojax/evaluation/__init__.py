@@ -17,6 +17,7 @@ _HOME = {
     "Metrics": "schema",
     "Moments": "features",
     "classifier_test": "classifiers",
+    "classify": "classifiers",
     "energy_bins": "energy",
     "feature_names": "features",
     "fixed_energy_correlations": "fixed_energy",

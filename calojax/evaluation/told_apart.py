@@ -27,24 +27,25 @@ def judge(
     if not kinds:
         return {}, {}
     real, fake = showers["reference"], showers["generated"]
-    asked: dict[str, Any] = {
+    options: dict[str, Any] = {
         "train": showers.get("train"),
         "epochs": level.epochs,
         "seeds": level.seeds,
         "folder": saved,
     }
     try:
-        works = {kind: classifiers.work(real, fake, geometry, kind, **asked) for kind in kinds}
+        requests = {kind: classifiers.request(real, fake, geometry, kind, **options) for kind in kinds}
     except InputError as error:
         nothing = metric(None, None, None, (len(real), len(fake)), f"{error.found}, but {error.rule}")
         return {f"classifier.{kind}.{name}": nothing for kind in kinds for name in ("auc", "jsd")}, {}
+    works = {kind: classifiers.work(one) for kind, one in requests.items()}
     if progress:
         print(_announcement(works, geometry), file=sys.stderr, flush=True)
     metrics, roc = {}, {}
     gflop = round(sum(one.flop for one in works.values()) / 1e9)
     with Progress(gflop, "classify", unit="GFLOP", enabled=progress) as bar:
-        for kind in kinds:
-            found = classifiers.classify(real, fake, geometry, kind, advance=bar.advance, **asked)
+        for kind, request in requests.items():
+            found = classifiers.run(request, bar.advance)
             metrics |= {f"classifier.{kind}.{name}": one for name, one in _metrics(found, level).items()}
             roc[f"roc.{kind}"] = found.roc
     return metrics, roc
