@@ -20,6 +20,7 @@ import numpy as np
 from calojax.errors import InputError
 
 SCHEMA = "calojax.metrics/1"
+CURVES_SCHEMA = "calojax.curves/1"  # counts up whenever an array is added, renamed or has another shape
 FILE, CURVES = "metrics.json", "curves.npz"
 _REQUIRED = ("value", "error", "floor", "n_reference", "n_generated")
 
@@ -81,7 +82,7 @@ class Metrics:
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_table(), indent=1, allow_nan=False)
-        arrays: dict[str, Any] = dict(self.curves)
+        arrays: dict[str, Any] = {"schema": np.array(CURVES_SCHEMA)} | dict(self.curves)
         np.savez_compressed(out / f".{CURVES}", **arrays)
         os.replace(out / f".{CURVES}", out / CURVES)
         (out / f".{FILE}").write_text(text)
@@ -125,7 +126,7 @@ def load_metrics(path: Path | str) -> Metrics:
 def refuse_other_reference(metrics: Metrics, other: Metrics, name: str) -> None:
     """InputError unless `other`, a generator called `name`, was judged against the same reference as `metrics`."""
     for key in ("reference", "geometry"):
-        ours, theirs = (one.inputs[key].get("digest") for one in (metrics, other))
+        ours, theirs = (one.inputs.get(key, {}).get("digest") for one in (metrics, other))
         if ours is None or ours != theirs:
             raise _refuse(name, f"was judged with another {key}", "only generators of one reference can be compared")
 
@@ -135,9 +136,13 @@ def _load_curves(path: Path) -> dict[str, np.ndarray]:
         return {}
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+            arrays = {name: stored[name] for name in stored.files}
     except Exception as error:  # damage surfaces as any of a dozen kinds, of zip files and of arrays
         raise _refuse(path, f"cannot be read ({error})", "it holds arrays") from None
+    found = str(arrays.pop("schema", "none"))
+    if found != CURVES_SCHEMA:
+        raise _refuse(path, f"is of another version of calojax (schema {found})", f"this one draws {CURVES_SCHEMA!r}")
+    return arrays
 
 
 def validate(table: Any, where: str = FILE) -> None:

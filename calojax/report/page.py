@@ -91,7 +91,8 @@ def _comparison(metrics: Metrics, others: dict[str, Metrics], published: bool) -
     if not others and not published:
         return []
     generators = {_source(metrics, "generated"): metrics} | others
-    drawings = [Drawing(lambda _: comparison.overlays(generators))] if others and metrics.curves else []
+    drawn = {name: one for name, one in generators.items() if one.curves}
+    drawings = [Drawing(lambda _: comparison.overlays(drawn))] if metrics.curves and len(drawn) > 1 else []
     return [Section("Beside others", drawings, comparison.table(generators, context=published))]
 
 

@@ -1,11 +1,13 @@
 """metrics.json: what is written can be read, what is not of the layout is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from calojax import evaluation
+import calojax
+from calojax import evaluation, report
 from calojax.errors import InputError
 from calojax.evaluation import schema
 
@@ -43,3 +45,21 @@ def test_other_layouts_are_refused_in_one_sentence(tmp_path, text, words):
 def test_a_folder_without_metrics_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         evaluation.load_metrics(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [{}, {"schema": np.array("calojax.curves/0")}], ids=["none", "other"])
+def test_curves_of_another_version_are_refused_in_one_sentence(judged, tmp_path, kept):
+    judged.save(tmp_path)
+    with np.load(tmp_path / "curves.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "schema"}
+    np.savez(tmp_path / "curves.npz", **arrays, **kept)
+    for read in (evaluation.load_metrics, report.write, calojax.info):
+        with pytest.raises(InputError, match=r"curves\.npz: is of another version.*judge again"):
+            read(tmp_path)
+
+
+def test_a_generator_without_curves_is_compared_in_the_table_alone(judged, tmp_path):
+    numbers = replace(judged, curves={})
+    text = report.write(tmp_path, judged, compare={"other": numbers}, progress=False).read_text()
+    assert "Beside others" in text
+    assert "Histograms of several generators" not in text
