@@ -119,7 +119,9 @@ def _info(args) -> str:
     found = calojax.info(args.path, verify=args.verify)
     if args.json:
         return json.dumps(found, indent=1)
-    return "\n".join(f"{key}: {value}" for key, value in configuration.flat(found))
+    from calojax import inspection  # noqa: PLC0415
+
+    return inspection.text(found)
 
 
 def _add_prepare(commands) -> None:

@@ -44,7 +44,7 @@ def of_layers(reference: Digest, other: Digest) -> dict[str, Measured]:
         sparsity = [pearson.of_array(one.moments.sparsity) for one in samples]
         found["frobenius.layer_sparsity"] = _measured(sparsity, BLOCKS)
         found["frobenius.patch_layer"] = _measured([pearson.of_voxels(one, patches) for one in few], BLOCKS)
-    for layer in range(geometry.n_layers):
+    for layer in range(geometry.n_layers) if geometry.n_layers > 1 else ():  # of a single one: voxel and occupancy
         inside = [int(x) for x in geometry.layer_offsets[layer : layer + 2]]
         for kind, both in (("within_layer", energies), ("occupancy_within_layer", hits)):
             found[f"frobenius.{kind}.{layer}"] = _measured([pearson.Part(one, *inside) for one in both])

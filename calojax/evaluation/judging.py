@@ -28,6 +28,7 @@ from calojax.evaluation import (
     memorisation,
     sample,
     told_apart,
+    words,
 )
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.inspection import Inspection
@@ -36,6 +37,7 @@ from calojax.evaluation.measures import Measured, measures
 from calojax.evaluation.schema import Metric, Metrics, metric
 from calojax.evaluation.sources import Source, count, label, origin
 from calojax.evaluation.sparse import Sparse
+from calojax.geometry import Grid
 from calojax.progress import Progress
 
 Sources = Mapping[str, Source]
@@ -197,7 +199,12 @@ def _inputs(
         for name, source in sources.items()
     }
     return given | {
-        "geometry": {"name": geometry.name, "digest": geometry.digest, "threshold": geometry.threshold},
+        "geometry": {
+            "name": geometry.name,
+            "kind": words.GRID if isinstance(geometry, Grid) else "cylinder",
+            "digest": geometry.digest,
+            "threshold": geometry.threshold,
+        },
         "floor": {"kind": kind, **n_floor},
         "level": depth.name,
         "versions": {"calojax": __version__, "numpy": np.__version__, "python": platform.python_version()},

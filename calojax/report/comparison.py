@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from calojax.evaluation import words
 from calojax.evaluation.published import published
 from calojax.evaluation.schema import Metric, Metrics
 from calojax.report import frame, spectra
@@ -30,6 +31,12 @@ COLUMNS = (  # heading, metric, factor
     ("coverage", "prdc.coverage", 1),
     ("memorised", "memorisation.share", 1),
 )
+_OF_CRYSTALS = {
+    "layer energies": "total energy",
+    "cell energies": "crystal energies",
+    "centre eta": "centre x",
+    "width eta": "width x",
+}
 _OVERLAYS = ("e_tot", "voxel", "n_hits", "ec_r", "width_r", "sparsity")
 
 
@@ -38,10 +45,15 @@ def table(generators: Mapping[str, Metrics], *, context: bool) -> str:
 
     generators: by name, the page's own first; metrics that none of them has are left out.
     """
-    columns = [column for column in COLUMNS if any(column[1] in one for one in generators.values())]
-    head = "<th>generator</th>" + "".join(f"<th>{html.escape(words)}</th>" for words, _, _ in columns)
-    rows = [_row(name, one, columns) for name, one in generators.items()]
     first = next(iter(generators.values()))
+    renamed = _OF_CRYSTALS if words.on_grid(first) else {}
+    columns = [
+        (renamed.get(heading, heading), name, factor)
+        for heading, name, factor in COLUMNS
+        if any(name in one for one in generators.values())
+    ]
+    head = "<th>generator</th>" + "".join(f"<th>{html.escape(heading)}</th>" for heading, _, _ in columns)
+    rows = [_row(name, one, columns) for name, one in generators.items()]
     rows.append(_floors(first, columns))
     if context:
         rows += _published(first.inputs["geometry"]["name"], columns)
@@ -66,7 +78,7 @@ def overlays(generators: Mapping[str, Metrics]) -> Picture:
             *place,
             first.curves[f"histogram.{family}.edges"][column],
             shares,
-            spectra.LABELS[family],
+            spectra.axis_label(first, family),
             title=spectra.layer_name(first, int(layers[column])) if layers[column] >= 0 else "",
             log_x=family in spectra.LOGARITHMIC,
             log_y=family == "voxel",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from calojax.errors import missing_extra
+from calojax.evaluation import words
 from calojax.evaluation.schema import Metrics
 
 COLOURS = {"reference": "#1a1a1a", "generated": "#c8102e", "train": "#2f6f9f", "independent": "#7a7a7a"}
@@ -219,7 +220,9 @@ def palette(n: int) -> np.ndarray:
 
 
 def layer_name(metrics: Metrics, position: int) -> str:
-    """What a layer is called: by its id in the geometry."""
+    """What a layer is called: by its id in the geometry; "" where there are no layers."""
+    if words.on_grid(metrics):
+        return ""
     return f"layer {int(metrics.curves['geometry.id'][position])}"
 
 

@@ -1,13 +1,14 @@
 """metrics.json: what is written can be read, what is not of the layout is refused."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import calojax
-from calojax import evaluation, report
+from calojax import evaluation, inspection, report
 from calojax.errors import InputError
 from calojax.evaluation import schema
 
@@ -63,3 +64,16 @@ def test_a_generator_without_curves_is_compared_in_the_table_alone(judged, tmp_p
     text = report.write(tmp_path, judged, compare={"other": numbers}, progress=False).read_text()
     assert "Beside others" in text
     assert "Histograms of several generators" not in text
+
+
+def test_info_shows_the_verdict_as_a_table(judged, tmp_path):
+    judged.save(tmp_path)
+    found = calojax.info(tmp_path)
+    assert json.loads(json.dumps(found)) == found
+    assert set(found["metrics"]) == set(judged)
+    head, table = inspection.text(found).split("\n\n")
+    assert "warning: " in head
+    assert f"reference: arrays, {judged.inputs['reference']['showers']:,} showers" in head
+    rows = [re.split(r" {2,}", row) for row in table.splitlines()]
+    assert [(row[0], row[-1]) for row in rows[1:]] == [(line.name, line.words) for line in evaluation.verdict(judged)]
+    assert {len(row) for row in rows} == {5}
