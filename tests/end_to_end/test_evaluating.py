@@ -68,7 +68,16 @@ def no_report(monkeypatch):
 
 
 def arguments(files, out, *more, generated="honest"):
-    return ("evaluate", files / "reference.hdf5", files / f"{generated}.hdf5", "--geometry", "ds1-photons", "--out", out, *more)
+    return (
+        "evaluate",
+        files / "reference.hdf5",
+        files / f"{generated}.hdf5",
+        "--geometry",
+        "ds1-photons",
+        "--out",
+        out,
+        *more,
+    )
 
 
 def metrics(folder):
