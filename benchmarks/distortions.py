@@ -105,6 +105,8 @@ METRICS = {
     "frobenius.patch_layer": ("frobenius.patch_layer", ""),
     "frobenius.layer": ("frobenius.layer", ""),
     "frobenius.layer_sparsity": ("frobenius.layer_sparsity", ""),
+    "classifier.low.auc": ("classifier.low.auc", ""),
+    "classifier.high.auc": ("classifier.high.auc", ""),
     "memorisation.share": ("memorisation.share", ""),
 }
 
@@ -170,7 +172,7 @@ def main() -> None:
     for name in (*DISTORTIONS, *OF_ROWS):
         began = time.perf_counter()
         found[name] = largest(
-            evaluation.judge(reference, sample(name, train, g), g, train=first, level="quick", progress=False)
+            evaluation.judge(reference, sample(name, train, g), g, train=first, level="standard", progress=False)
         )
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
         if args.out:

@@ -239,8 +239,8 @@ def _add_evaluate(commands) -> None:
     depth = p.add_mutually_exclusive_group()
     depth.add_argument("--quick", action="store_true", help="no classifiers: about a minute")
     depth.add_argument("--full", action="store_true", help="the protocol of the CaloChallenge: hours")
-    text = "another generator of the report: its showers, or a folder judged before; may be repeated"
-    p.add_argument("--compare", type=_named, action="append", default=[], metavar="NAME=FILE", help=text)
+    text = "other generators of the report: their showers, or folders judged before"
+    p.add_argument("--compare", type=_named, nargs="+", action="extend", default=[], metavar="NAME=FILE", help=text)
     text = "go on with the classifiers of an interrupted evaluation into the same folder"
     p.add_argument("--resume", action="store_true", help=text)
     p.add_argument("--published", action="store_true", help="the CaloChallenge's results in the report, as context")

@@ -1,0 +1,186 @@
+"""`evaluate` with classifiers, other generators and published results; ended by SIGKILL and gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import h5py
+import numpy as np
+import pytest
+
+from calojax import report
+from calojax.evaluation.classifiers import inputs, networks, training
+
+NETWORKS = 2 * 3 * 5  # of the standard level: kinds, seeds, parts of a cross-fit
+SMALL = """
+import sys, time
+from calojax import cli
+from calojax.evaluation.classifiers import inputs, networks, training
+inputs.network = lambda kind, geometry, dtype: networks.dense(inputs.width(kind, geometry), width=16, dtype=dtype)
+train = training.train
+def slowly(*args, **options):
+    time.sleep(0.2)
+    return train(*args, **options)
+training.train = slowly
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Three files of 50 showers of one kind, and one of a generator that doubles every energy."""
+    folder = tmp_path_factory.mktemp("files")
+    random = np.random.default_rng(0)
+    for name, scale in (("reference", 1), ("honest", 1), ("train", 1), ("doubled", 2)):
+        energies, shares = np.exp(random.uniform(7, 11, (50, 1))), random.gamma(0.2, size=(50, 368))
+        _write(folder / f"{name}.hdf5", energies, scale * energies * shares / 80)
+    return folder
+
+
+def _write(path, energies, showers):
+    with h5py.File(path, "w") as out:
+        out["incident_energies"], out["showers"] = energies, showers
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Counts the networks that are trained; they are small ones."""
+    kinds, train = [], training.train
+    narrow = lambda kind, geometry, dtype: networks.dense(inputs.width(kind, geometry), width=16, dtype=dtype)
+    monkeypatch.setattr(inputs, "network", narrow)
+
+    def counting(*args, **options):
+        kinds.append(args)
+        return train(*args, **options)
+
+    monkeypatch.setattr(training, "train", counting)
+    return kinds
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """Figures take longer than what is tested here."""
+    monkeypatch.setattr(report, "write", lambda *_, **__: None)
+
+
+def arguments(files, out, *more, generated="honest"):
+    return (
+        "evaluate",
+        files / "reference.hdf5",
+        files / f"{generated}.hdf5",
+        "--geometry",
+        "ds1-photons",
+        "--out",
+        out,
+        *more,
+    )
+
+
+def metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())["metrics"]
+
+
+class Tables(HTMLParser):
+    """The cells of all tables of a page, a list for each row."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.rows, self._cell = [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._cell = True
+
+    def handle_endtag(self, tag):
+        self._cell &= tag not in ("td", "th")
+
+    def handle_data(self, text):
+        if self._cell:
+            self.rows[-1][-1] += text
+
+
+def test_the_standard_level_trains_its_classifiers(files, command, tmp_path, trained, no_report, capsys):
+    out = tmp_path / "judged"
+    assert command(*arguments(files, out)) == 0
+    assert len(trained) == NETWORKS
+    assert "TFLOP" in capsys.readouterr().err
+    found = metrics(out)
+    for kind in ("low", "high"):
+        one = found[f"classifier.{kind}.auc"]
+        assert {"seeds", "epochs", "spread", "uncalibrated"} <= set(one)
+        assert (one["floor"], one["n_generated"]) == (0.5, 50)
+    assert not any(name.startswith("classifier.cnn") for name in found)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["judged"]  # the networks are not kept
+
+
+def test_several_generators_stand_in_one_table(files, command, tmp_path):
+    """One given as showers, one as a folder that was judged before; published results are marked as other data."""
+    before, out = tmp_path / "before", tmp_path / "judged"
+    assert command(*arguments(files, before, "--quick", generated="doubled")) == 0
+    others = ("--compare", f"doubled={files / 'doubled.hdf5'}", f"before={before}", "--published")
+    assert command(*arguments(files, out, "--quick", *others)) == 0
+    rows = {row[0]: row for row in Tables((out / "index.html").read_text()).rows if row}
+    at = rows["generator"].index("S: E_tot")
+    by_name = {name: row[at] for head, row in rows.items() for name in ("doubled", "before") if head.startswith(name)}
+    assert by_name["doubled"] == by_name["before"]
+    value = metrics(before)["separation.e_tot"]["value"]
+    assert float(by_name["doubled"].split("±")[0].split("(")[0]) == pytest.approx(value, rel=0.06)
+    published = [head for head in rows if "published: other data" in head]
+    assert any("CaloDiffusion" in head for head in published)
+
+
+def test_a_generator_judged_against_something_else_is_refused(files, command, tmp_path, no_report, capsys):
+    before, out = tmp_path / "before", tmp_path / "judged"
+    reference, generated = files / "train.hdf5", files / "honest.hdf5"
+    assert command("evaluate", reference, generated, "--geometry", "ds1-photons", "--quick", "--out", before) == 0
+    assert command(*arguments(files, out, "--quick", "--compare", f"before={before}")) == 2
+    assert "reference" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_classifiers_survive_a_kill(files, command, tmp_path, trained, no_report, capsys):
+    calm, out = tmp_path / "calm", tmp_path / "judged"
+    assert command(*arguments(files, calm)) == 0
+    process = subprocess.Popen(
+        [sys.executable, "-c", SMALL, *map(str, arguments(files, out))], stderr=subprocess.DEVNULL, env=os.environ
+    )
+    kept = tmp_path / ".judged.partial" / "classifiers"
+    while process.poll() is None and len(list(kept.glob("*.json"))) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not out.exists()
+    assert command(*arguments(files, out)) == 2
+    assert "--resume" in capsys.readouterr().err
+    trained.clear()
+    done = len(list(kept.glob("*.json")))
+    assert command(*arguments(files, out, "--resume")) == 0
+    assert len(trained) == NETWORKS - done
+    assert metrics(out) == metrics(calm)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calm", "judged"]
+
+
+def test_resuming_with_other_showers_trains_again(files, command, tmp_path, trained, no_report, monkeypatch):
+    out, train = tmp_path / "judged", training.train
+
+    def interrupted(*args, **options):
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return train(*args, **options)
+
+    monkeypatch.setattr(training, "train", interrupted)
+    assert command(*arguments(files, out)) == 130
+    monkeypatch.setattr(training, "train", train)
+    trained.clear()
+    assert command(*arguments(files, out, "--resume", generated="doubled")) == 0
+    assert len(trained) == NETWORKS
+    assert np.isfinite(metrics(out)["classifier.low.auc"]["value"])
