@@ -4,7 +4,7 @@ import numpy as np
 
 from calojax.evaluation import frechet, kernel, neighbours
 from calojax.evaluation.digest import Digest
-from calojax.evaluation.jackknife import combine
+from calojax.evaluation.jackknife import BLOCKS, combine
 from calojax.evaluation.measures import Measured
 
 _FRECHET, _KERNEL = (10_000, 50_000), 10_000  # sizes of the protocol's draws
@@ -48,9 +48,9 @@ def of_showers(reference: Digest, other: Digest, rows: int) -> dict[str, Measure
 
 
 def _frechet_error(x: np.ndarray, y: np.ndarray) -> float:
-    """Error of the Frechet distance, leaving out one twentieth of both sets after another."""
+    """Error of the Frechet distance, leaving out one block of both sets after another."""
     left_out = [
-        frechet.frechet_distance(*(np.delete(z, np.s_[block::_ENOUGH], axis=0) for z in (x, y)))
-        for block in range(_ENOUGH)
+        frechet.frechet_distance(*(np.delete(z, np.s_[block::BLOCKS], axis=0) for z in (x, y)))
+        for block in range(BLOCKS)
     ]
     return float(combine(np.array(np.nan), np.array(left_out)).error)

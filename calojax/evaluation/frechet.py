@@ -19,8 +19,8 @@ import numpy as np
 _NULL = 1e-13  # of the largest eigenvalue of the covariance: directions without spread
 
 
-class Extrapolated(NamedTuple):
-    """A value and its error."""
+class ValueAndError(NamedTuple):
+    """A distance and its error."""
 
     value: float
     error: float
@@ -52,7 +52,7 @@ def fpd(
     num_batches: int = 20,
     num_points: int = 10,
     seed: int = 42,
-) -> Extrapolated:
+) -> ValueAndError:
     """Frechet distance of feature vectors (N, D) and (M, D) extrapolated to endless samples, with the fit's error.
 
     num_batches draws of each of num_points sizes, evenly spaced in 1/n between the smallest and the largest.
@@ -127,10 +127,10 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
-def _intercept(sizes: np.ndarray, means: np.ndarray) -> Extrapolated:
+def _intercept(sizes: np.ndarray, means: np.ndarray) -> ValueAndError:
     """a of the least-squares fit a + b/n, neither negative, and its error."""
     from scipy.optimize import curve_fit  # noqa: PLC0415
 
     line = lambda inverse, a, b: a + b * inverse
     (value, _), covariance = curve_fit(line, 1 / sizes, means, bounds=([0, 0], [np.inf, np.inf]))
-    return Extrapolated(float(value), float(np.sqrt(covariance[0, 0])))
+    return ValueAndError(float(value), float(np.sqrt(covariance[0, 0])))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from calojax.evaluation import features, histograms
+from calojax.evaluation import features, histograms, patterns
 from calojax.evaluation.features import Hits, Moments
 from calojax.evaluation.jackknife import BLOCKS
 from calojax.evaluation.patterns import Patterns
@@ -84,4 +84,4 @@ def _pack(hits: Hits, shape: tuple[int, ...]) -> np.ndarray:
     """Bits (n, ceil(V/8)) of the hits of n showers."""
     dense = np.zeros(shape, bool)
     dense[hits.row, hits.cell] = True
-    return np.packbits(dense, axis=1, bitorder="little")
+    return patterns.pack(dense).bits
