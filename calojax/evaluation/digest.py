@@ -29,7 +29,7 @@ class Frame:
 
 def frame(reference: Sample, spectrum_edges: np.ndarray, geometry: Any) -> Frame:
     """The bins that follow from the reference. spectrum_edges: the voxel energies' bins it was collected with."""
-    families = histograms.families(reference.moments, geometry)
+    families = histograms.families(reference.moments, reference.incident_energy, geometry)
     whole = np.array([-1])
     families["voxel"] = Family("voxel", whole, spectrum_edges[None], "MeV", logarithmic=True)
     top = max(int(reference.patterns.counts().max(initial=1)), 1)
