@@ -77,3 +77,12 @@ def test_info_shows_the_verdict_as_a_table(judged, tmp_path):
     rows = [re.split(r" {2,}", row) for row in table.splitlines()]
     assert [(row[0], row[-1]) for row in rows[1:]] == [(line.name, line.words) for line in evaluation.verdict(judged)]
     assert {len(row) for row in rows} == {5}
+
+
+def test_of_the_matrices_of_layers_the_verdict_takes_the_one_that_is_farthest_off():
+    """A distance far below its floor is not far off, however significant that is."""
+    one = lambda value: schema.metric(value, 0.1, 10.0, (9, 9), floor_error=0.1)
+    layers = {0: 10.0, 1: 5.0, 2: 12.0, 10: 10.2}
+    judged = schema.Metrics({}, {f"frobenius.within_layer.{layer}": one(value) for layer, value in layers.items()})
+    (line,) = evaluation.verdict(judged)
+    assert (line.name, line.level, line.words) == ("frobenius.within_layer.2", 2, "visible difference")
