@@ -3,11 +3,12 @@
 Order: one pass over each set, which inspects it; then metrics. A reference or training showers whose cells make no
 sense are refused; generated ones are counted, and left out (not finite) or cut (negative cells). The floor of a metric
 is its value for real showers in place of the generated ones: as many training showers as there are generated ones, or,
-without a training file, one half of the reference against the other. Distances at their floor go with 1/N + 1/M (its
-root for a Frobenius distance); where the floor was made with other numbers of showers than the value, `floor_at_counts`
-is the floor brought to the value's.
+without a training file, one half of the reference against the other. Distances at their floor depend on how many
+showers there are. Where the floor is made with other numbers than the value, as many generated showers are compared in
+the same way: what they are above the floor is the generator's part, and `floor_at_counts` is the value without it.
 """
 
+import importlib.metadata
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,13 +37,19 @@ from calojax.evaluation.levels import Level
 from calojax.evaluation.measures import Measured, measures
 from calojax.evaluation.schema import Metric, Metrics, metric
 from calojax.evaluation.sources import Source, count, label, origin
-from calojax.evaluation.sparse import Sparse
+from calojax.evaluation.sparse import Sparse, evenly
 from calojax.geometry import Grid
 from calojax.progress import Progress
 
 Sources = Mapping[str, Source]
-Floor = tuple[Digest, Digest] | None  # what is compared for the floors; None if there is nothing
+Pair = tuple[str, str]  # names of sets: a reference, and what is compared with it
 
+SAMPLES = ("reference", "generated", "train")
+NAMES = {"reference": "reference", "generated": "generated", "train": "training"}
+_OTHER_SPECTRUM = {
+    "generated": "every metric that is not at fixed energy compares two spectra as well as two detectors",
+    "train": "floors of metrics that are not at fixed energy are too high",
+}
 _NEIGHBOUR_WORK = 6.5e11  # showers^2 x cells that neighbours are looked for in
 _UNITS_PER_TILE = 250  # a tile of a matrix of cells takes about as long as reading this many showers
 
@@ -74,24 +81,23 @@ def judge(
         sources["train"] = train
     showers, found = _read(sources, geometry, progress)
     n = (len(showers["reference"]), len(showers["generated"]))
-    digested = showers | {"train": showers["train"].first(n[1])} if "train" in showers else showers
-    work = sum(map(len, digested.values())) + correlations.n_tiles(geometry) * _UNITS_PER_TILE
+    sets, pairs = _sets(showers)
+    work = sum(map(len, sets.values())) + correlations.n_tiles(geometry) * _UNITS_PER_TILE
     compared = 2 * memorisation.n_compared(n[0]) if train is not None else 0
     with Progress(work + compared, "judge", enabled=progress) as bar:
-        digests = _digest(digested, found["reference"].maximum, geometry, bar)
-        floor = (digests["reference"], digests["train"]) if train is not None else _halves(digests["reference"])
-        compare = partial(_compare, rows=_rows(digests, floor, depth))
-        pairs = [(digests["reference"], digests["generated"]), *([floor] if floor else [])]
-        cells = correlations.of_cells(pairs, lambda tiles: bar.advance(tiles * _UNITS_PER_TILE))
-        measured = [compare(*pair) | of_cells for pair, of_cells in zip(pairs, cells.measured, strict=True)]
-        metrics = _with_floor(measured, floor, n)
+        digests = _digest(sets, found["reference"].maximum, geometry, bar)
+        compare = partial(_compare, rows=_rows(sets, depth, geometry))
+        compared_sets = [(digests[a], digests[b]) for a, b in pairs]
+        cells = correlations.of_cells(compared_sets, lambda tiles: bar.advance(tiles * _UNITS_PER_TILE))
+        measured = [compare(*pair) | of_cells for pair, of_cells in zip(compared_sets, cells.measured, strict=True)]
+        metrics = _with_floor(measured, [(len(a), len(b)) for a, b in compared_sets])
         metrics["memorisation.share"] = _memorisation(showers, bar)
     told, roc = told_apart.judge(showers, geometry, depth, saved, progress)
     result = Metrics(
-        _inputs(sources, showers, floor, geometry, depth) | {"inspection": _inspected(found)},
+        _inputs(sources, showers, sets, pairs, geometry, depth) | {"inspection": _inspected(found)},
         metrics | told,
-        tuple(_warnings(found, digests, train is not None)),
-        curves.curves(digests)
+        tuple(_warnings(found, sets, pairs)),
+        curves.curves({name: digests[name] for name in SAMPLES if name in digests})
         | cells.curves
         | roc
         | curves.events(showers["reference"], showers["generated"])
@@ -110,10 +116,38 @@ def _read(sources: Sources, geometry: Any, progress: bool) -> tuple[dict[str, Sp
             showers[name], found[name] = inspection.read(
                 source, geometry, name=name, any_values=name == "generated", advance=bar.advance
             )
+    copies = lambda name, of: int(inspection.copies(showers[name], showers[of]).sum())
+    found["generated"] = replace(found["generated"], n_copied_reference=copies("generated", "reference"))
     if "train" in showers:
         for name in ("reference", "generated"):
-            found[name] = replace(found[name], n_copied=inspection.copies(showers[name], showers["train"]))
+            found[name] = replace(found[name], n_copied=copies(name, "train"))
     return showers, found
+
+
+def _sets(showers: Mapping[str, Sparse]) -> tuple[dict[str, Sparse], list[Pair]]:
+    """What is digested, by name, and what is compared: for the value, for its floor, and, where that has other numbers
+    of showers, as many generated ones in the place of the floor's.
+
+    train: as many training showers as there are generated ones, none of them a copy of a reference shower.
+    """
+    reference, generated = showers["reference"], showers["generated"]
+    sets, pairs = {"reference": reference, "generated": generated}, [("reference", "generated")]
+    if "train" in showers:
+        fresh = np.flatnonzero(~inspection.copies(showers["train"], reference))
+        if 2 * len(fresh) > len(showers["train"]):
+            sets["train"] = showers["train"].take(fresh[evenly(len(fresh), len(generated))])
+            pairs.append(("reference", "train"))
+    if len(pairs) == 1 and len(reference) > 1:
+        even, odd = (np.arange(first, len(reference), 2) for first in (0, 1))
+        sets["half"] = reference.take(even)
+        sets["other half"] = reference.take(odd).spread(len(generated))
+        pairs.append(("half", "other half"))
+    if len(pairs) > 1:
+        of_floor, other = pairs[1]
+        if (len(sets[of_floor]), len(sets[other])) != (len(reference), len(generated)):
+            sets["as many"] = generated.spread(len(sets[other]))
+            pairs.append((of_floor, "as many"))
+    return sets, pairs
 
 
 def _digest(showers: Mapping[str, Sparse], maximum: float, geometry: Any, bar: Progress) -> dict[str, Digest]:
@@ -122,13 +156,6 @@ def _digest(showers: Mapping[str, Sparse], maximum: float, geometry: Any, bar: P
     samples = {name: sample.collect(one, geometry, edges, advance=bar.advance) for name, one in showers.items()}
     frame = digest.frame(samples["reference"], edges, geometry)
     return {name: Digest(frame, one) for name, one in samples.items()}
-
-
-def _halves(reference: Digest) -> Floor:
-    """The reference's even and odd showers, in the same frame; None if there are not two."""
-    if len(reference) < 2:
-        return None
-    return Digest(reference.frame, reference.sample.half(0)), Digest(reference.frame, reference.sample.half(1))
 
 
 def _compare(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
@@ -141,32 +168,33 @@ def _compare(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]
     )
 
 
-def _rows(digests: Mapping[str, Digest], floor: Floor, depth: Level) -> int:
+def _rows(sets: Mapping[str, Sparse], depth: Level, geometry: Any) -> int:
     """How many showers of every set neighbours are looked for among: as many for the value as for the floor."""
-    least = min(len(one) for one in (*digests.values(), *(floor or ())))
-    return min(least, depth.neighbours, int((_NEIGHBOUR_WORK / digests["reference"].frame.geometry.n_cells) ** 0.5))
+    return min(*map(len, sets.values()), depth.neighbours, int((_NEIGHBOUR_WORK / geometry.n_cells) ** 0.5))
 
 
-def _with_floor(measured: list[dict[str, Measured]], floor: Floor, n: tuple[int, int]) -> dict[str, Metric]:
-    """Each measure of the generated showers as a metric, with its floor and the floor's error if there is a floor."""
+def _with_floor(measured: list[dict[str, Measured]], n: list[tuple[int, int]]) -> dict[str, Metric]:
+    """Each measure of the generated showers as a metric, with its floor. measured, n: of the value, then, if there are
+    any, of the floor and of as many generated showers; n are the showers that were compared."""
     metrics = {}
     for name, one in measured[0].items():
-        counts, more, at = one.n or n, dict(one.more), None
-        if floor is not None:
-            at = measured[1][name]
-            more["floor_error"] = at.error
-            scale = _floor_scale(counts, at.n or (len(floor[0]), len(floor[1]))) ** one.power
+        counts, more, floor = one.n or n[0], dict(one.more), None
+        if len(measured) > 1:
+            floor = measured[1][name]
+            more["floor_error"] = floor.error
             if "reference" in one.more:
-                more["floor_reference"] = at.more["reference"]
-            elif scale != 1:
-                more["floor_at_counts"] = scale * at.value
-        metrics[name] = metric(one.value, one.error, at and at.value, counts, one.reason, **more)
+                more["floor_reference"] = floor.more["reference"]
+            elif len(measured) > 2 and one.power and (floor.n or n[1]) != counts:
+                more |= _at_counts(one, floor, measured[2][name])
+        metrics[name] = metric(one.value, one.error, floor and floor.value, counts, one.reason, **more)
     return metrics
 
 
-def _floor_scale(n: tuple[int, int], n_floor: tuple[int, int]) -> float:
-    """What a squared distance at its floor changes by when it is made with n instead of n_floor showers."""
-    return (1 / n[0] + 1 / n[1]) / (1 / n_floor[0] + 1 / n_floor[1])
+def _at_counts(one: Measured, floor: Measured, as_many: Measured) -> dict[str, float]:
+    """floor_at_counts, and the error of the value's excess over it; values go as (1/N + 1/M)^power at their floor."""
+    of_value, of_floor, of_as_many = (max(x.value, 0.0) ** (1 / one.power) for x in (one, floor, as_many))
+    at_counts = max(of_value - of_as_many + of_floor, 0.0) ** one.power
+    return {"floor_at_counts": at_counts, "excess_error": float(np.hypot(floor.error, as_many.error))}
 
 
 def _memorisation(showers: Mapping[str, Sparse], bar: Progress) -> Metric:
@@ -187,13 +215,18 @@ def _memorisation(showers: Mapping[str, Sparse], bar: Progress) -> Metric:
 
 
 def _inputs(
-    sources: Sources, showers: Mapping[str, Sparse], floor: Floor, geometry: Any, depth: Level
+    sources: Sources,
+    showers: Mapping[str, Sparse],
+    sets: Mapping[str, Sparse],
+    pairs: list[Pair],
+    geometry: Any,
+    depth: Level,
 ) -> dict[str, Any]:
     """What was compared, so that a number can be traced."""
     from calojax import __version__  # noqa: PLC0415
 
-    kind = "training showers against the reference" if "train" in showers else "halves of the reference"
-    n_floor = {"n_reference": len(floor[0]) if floor else 0, "n_generated": len(floor[1]) if floor else 0}
+    kind = "training showers against the reference" if "train" in sets else "halves of the reference"
+    n_floor = [len(sets[name]) for name in pairs[1]] if len(pairs) > 1 else [0, 0]
     given = {
         name: {"source": label(source), "showers": len(showers[name]), "digest": showers[name].digest} | origin(source)
         for name, source in sources.items()
@@ -205,9 +238,10 @@ def _inputs(
             "digest": geometry.digest,
             "threshold": geometry.threshold,
         },
-        "floor": {"kind": kind, **n_floor},
+        "floor": {"kind": kind, "n_reference": n_floor[0], "n_generated": n_floor[1]},
         "level": depth.name,
-        "versions": {"calojax": __version__, "numpy": np.__version__, "python": platform.python_version()},
+        "versions": {"calojax": __version__, "python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in ("jax", "numpy", "scipy")},
     }
 
 
@@ -219,18 +253,24 @@ def _inspected(found: Mapping[str, Inspection]) -> dict[str, Any]:
     return {name: inspection.counts(one) for name, one in found.items()} | {"incident_energies": spectra}
 
 
-def _warnings(found: Mapping[str, Inspection], digests: Mapping[str, Digest], has_train: bool) -> list[str]:
+def _warnings(found: Mapping[str, Inspection], sets: Mapping[str, Sparse], pairs: list[Pair]) -> list[str]:
     """Sentences on what a reader has to know before the numbers."""
-    said = [sentence for name in found if name != "train" for sentence in inspection.complaints(found[name], name)]
+    said = [sentence for name, one in found.items() for sentence in inspection.complaints(one, NAMES[name])]
     energies = {name: one.incident_energy for name, one in found.items()}
-    spectrum = inspection.spectrum_complaint(energies["reference"], energies["generated"])
-    outside = int(np.sum(digests["reference"].frame.bins.place(energies["generated"]) < 0))
-    said += [spectrum] if spectrum else []
-    if outside > 0.005 * len(found["generated"]):
+    for name, meaning in _OTHER_SPECTRUM.items():
+        if name in energies:
+            said += inspection.spectrum_complaints(energies["reference"], energies[name], NAMES[name], meaning)
+    low, high = energies["reference"].min(), energies["reference"].max()
+    outside = int(np.sum((energies["generated"] < low) | (energies["generated"] > high)))
+    if outside > max(0.005 * len(found["generated"]), 2):
         said.append(f"{outside} generated showers have incident energies outside the reference's range")
-    n = {name: len(one) for name, one in digests.items()}
+    n = {name: len(one) for name, one in sets.items()}
     if min(n["reference"], n["generated"]) < 1000:
         said.append(f"{n['reference']} against {n['generated']} showers: small differences cannot be seen")
-    if has_train and n["train"] < n["generated"]:
+    if "train" in found and "train" not in sets:
+        said.append(
+            "most training showers are copies of reference showers: floors are those of halves of the reference"
+        )
+    elif "train" in sets and n["train"] < n["generated"]:
         said.append(f"floors are made with {n['train']} training showers for {n['generated']} generated ones")
     return said

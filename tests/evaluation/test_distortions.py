@@ -37,10 +37,10 @@ SEES = {  # distortion: metrics that must see it, metrics that cannot
 
 @pytest.fixture(scope="module")
 def spoiled(toy, draw):
-    reference, train = draw(N, 1), draw(2 * N, 3)
+    reference, train = draw(N, 1), draw(3 * N, 3)
 
     def judge(distortion: str) -> evaluation.Metrics:
-        first = tuple(part[:N] for part in train)
+        first = tuple(part[: 2 * N] for part in train)
         return evaluation.judge(
             reference, distortions.sample(distortion, train, toy), toy, train=first, level="quick", progress=False
         )

@@ -120,4 +120,4 @@ def test_without_training_showers_the_floor_is_brought_to_the_showers_used(toy, 
     monkeypatch.setattr(correlations, "_ROWS", 250)
     found = evaluation.judge(draw(400, 1), draw(300, 2), toy, progress=False)["frobenius.occupancy"]
     assert (found.n_reference, found.n_generated, found.more["rows"]) == (250, 250, 250)
-    assert found.more["floor_at_counts"] == pytest.approx(found.floor * np.sqrt(200 / 250))
+    assert found.more["floor_at_counts"] == pytest.approx(found.floor * np.sqrt(200 / 250), rel=0.05)

@@ -114,7 +114,7 @@ def test_one_empty_shower_against_another_is_reported_with_its_warnings(toy, tmp
     assert "&lt;one&gt; &amp; one" in page
     for words in (
         "small differences cannot be seen",
-        "no energy at all",
+        "have no hits",
         "too few showers",
         "no floor to compare with",
     ):
