@@ -78,9 +78,10 @@ def judge(
     with Progress(work + compared, "judge", enabled=progress) as bar:
         digests = _digest(digested, found["reference"].maximum, geometry, bar)
         floor = (digests["reference"], digests["train"]) if train is not None else _halves(digests["reference"])
-        compare = partial(_compare, rows=_rows(digests, floor, depth))
+        rows = correlations.most_rows(geometry, depth.matrices)
+        compare = partial(_compare, neighbours=_neighbours(digests, floor, depth), rows=rows)
         pairs = [(digests["reference"], digests["generated"]), *([floor] if floor else [])]
-        cells = correlations.of_cells(pairs, lambda tiles: bar.advance(tiles * _UNITS_PER_TILE))
+        cells = correlations.of_cells(pairs, rows, lambda tiles: bar.advance(tiles * _UNITS_PER_TILE))
         measured = [compare(*pair) | of_cells for pair, of_cells in zip(pairs, cells.measured, strict=True)]
         metrics = _with_floor(measured, floor, n)
         metrics["memorisation.share"] = _memorisation(showers, bar)
@@ -129,17 +130,17 @@ def _halves(reference: Digest) -> Floor:
     return Digest(reference.frame, reference.sample.half(0)), Digest(reference.frame, reference.sample.half(1))
 
 
-def _compare(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
+def _compare(reference: Digest, other: Digest, neighbours: int, rows: int) -> dict[str, Measured]:
     """Everything that a floor is made of in the same way."""
     return (
         measures(reference, other)
         | distances.of_features(reference, other)
-        | distances.of_showers(reference, other, rows)
-        | correlations.of_layers(reference, other)
+        | distances.of_showers(reference, other, neighbours)
+        | correlations.of_layers(reference, other, rows)
     )
 
 
-def _rows(digests: Mapping[str, Digest], floor: Floor, depth: Level) -> int:
+def _neighbours(digests: Mapping[str, Digest], floor: Floor, depth: Level) -> int:
     """How many showers of every set neighbours are looked for among: as many for the value as for the floor."""
     least = min(len(one) for one in (*digests.values(), *(floor or ())))
     return min(least, depth.neighbours, int((_NEIGHBOUR_WORK / digests["reference"].frame.geometry.n_cells) ** 0.5))
