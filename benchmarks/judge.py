@@ -144,7 +144,8 @@ def main() -> None:
     }
     if args.files:
         both = halves(args.files, args.rows)
-        result |= {"showers": [path.name for path in args.files], "distances": distances(*map(features, both), jetnet)}
+        x, y = map(features, both)
+        result |= {"showers": [path.name for path in args.files], "distances": distances(x, y, jetnet)}
         result["prdc"] = nearest(both, prdc)
     else:
         x, y = uniform(args.rows), uniform(args.rows, args.rows) ** 1.1

@@ -18,7 +18,9 @@ Unit = Callable[[str, slice], np.ndarray]  # sample, range of columns -> (N, n) 
 def squares(unit: Unit, tiles: Sequence[slice], pairs: Sequence[tuple[str, str]], done: Callable[[], None]) -> list:
     """Squared distance of each pair of samples. tiles: ranges that hold all columns; done(): called after each."""
     names = dict.fromkeys(name for pair in pairs for name in pair)
-    products = dict.fromkeys([*((name, name) for name in names), *pairs], np.float32(0))
+    products: dict[tuple[str, str], np.ndarray] = {
+        pair: np.zeros((), np.float32) for pair in (*((name, name) for name in names), *pairs)
+    }
     for tile in tiles:
         units = {name: unit(name, tile) for name in names}
         for a, b in products:

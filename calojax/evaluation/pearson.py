@@ -23,6 +23,7 @@ from calojax.evaluation.jackknife import Estimate, combine
 from calojax.evaluation.sparse import Sparse
 
 _TILE = 1080  # columns; a multiple of 8
+_ROWS = 128  # of a tile, that a processor's cache holds in float64
 BLOCKS = 5  # of showers, for the errors of large matrices
 _NO_SPREAD = 1e-10  # of N g_ii: a column that is constant without one block of showers, up to rounding
 
@@ -56,8 +57,11 @@ class Scaled:
 
     def columns(self, first: int, last: int) -> np.ndarray:
         """(N, last - first) float32; 0 where a column is constant."""
-        tile = np.asarray(self._raw(first, last), np.float64) - self._mean[first:last]
-        return (tile * self._scale[first:last]).astype(np.float32)
+        raw, mean, scale = self._raw(first, last), self._mean[first:last], self._scale[first:last]
+        made = np.empty(raw.shape, np.float32)
+        for part in (slice(row, row + _ROWS) for row in range(0, len(raw), _ROWS)):
+            made[part] = (raw[part] - mean) * scale  # in float64
+        return made
 
 
 def of_array(values: np.ndarray) -> Scaled:
@@ -209,9 +213,10 @@ def _by_rows(
         gram.squares(lambda name, tile, k=k: _unit(samples[name], sums[name], tile, k, n_blocks), tiles, pairs, done)
         for k in range(1 + n_blocks)
     ]
+    if groups is None:
+        return np.transpose(squares), {name: np.zeros((0, 0)) for name in samples}
     whole = lambda name, tile: _unit(samples[name], sums[name], tile, 0, n_blocks)
-    some = samples if groups is not None else ()
-    return np.transpose(squares), {name: gram.sums_of_groups(whole, tiles, name, groups) for name in some}
+    return np.transpose(squares), {name: gram.sums_of_groups(whole, tiles, name, groups) for name in samples}
 
 
 def _unit(sample: Columns, sums: "_Sums", cells: slice, left_out: int, n_blocks: int) -> np.ndarray:
