@@ -3,8 +3,9 @@
     python -m benchmarks.distortions REFERENCE TRAIN [--geometry G] [--showers N] [--out FILE]
 
 REFERENCE and TRAIN are files of one simulation, TRAIN of 3 N showers at least: the first 2 N are the training showers,
-every second of which makes the floors, and the next N are spoiled. Printed for each metric: how many standard errors the spoiled showers are above the floor (of a
-quantity: away from the reference), of several bins or layers the largest. What is seen is above 5.
+every second of which makes the floors, and the next N are spoiled. Printed for each metric: how many standard errors
+the spoiled showers are above the floor (of a quantity: away from the reference), of several bins or layers the largest.
+What is seen is above 5.
 """
 
 import argparse

@@ -20,6 +20,7 @@ _HOME = {
     "classify": "classifiers",
     "energy_bins": "energy",
     "feature_names": "features",
+    "features_of": "features",
     "fixed_energy_correlations": "fixed_energy",
     "fpd": "frechet",
     "frechet_distance": "frechet",

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from calojax.evaluation.sources import Source, blocks, count
+
 _ROWS = 1024
 
 
@@ -108,6 +110,19 @@ def shower_features(showers: np.ndarray, incident_energies: np.ndarray, geometry
     The threshold of the geometry is applied. float32 and float64 arrays of the same showers give the same features.
     """
     return of_moments(layer_moments(showers, geometry), incident_energies, geometry)
+
+
+def features_of(source: Source, geometry: Any) -> np.ndarray:
+    """`shower_features` of a file, or of (incident_energy (N,), showers (N, V)) in MeV: (N, F) float64.
+
+    A file is read a block of showers at a time: memory holds the features and one block. The judge makes the same ones,
+    bit for bit, of a file. Raises InputError for what cannot be showers of this geometry.
+    """
+    found, first = np.empty((count(source), len(feature_names(geometry)))), 0
+    for block in blocks(source, geometry, name="showers"):
+        part = slice(first, first := first + len(block.showers))
+        found[part] = shower_features(block.showers, block.incident_energy, geometry)
+    return found
 
 
 def feature_names(geometry: Any) -> list[str]:

@@ -86,9 +86,10 @@ def judge(
     compared = 2 * memorisation.n_compared(n[0]) if train is not None else 0
     with Progress(work + compared, "judge", enabled=progress) as bar:
         digests = _digest(sets, found["reference"].maximum, geometry, bar)
-        compare = partial(_compare, rows=_rows(sets, depth, geometry))
+        rows = correlations.most_rows(geometry, depth.matrices)
+        compare = partial(_compare, neighbours=_neighbours(sets, depth, geometry), rows=rows)
         compared_sets = [(digests[a], digests[b]) for a, b in pairs]
-        cells = correlations.of_cells(compared_sets, lambda tiles: bar.advance(tiles * _UNITS_PER_TILE))
+        cells = correlations.of_cells(compared_sets, rows, lambda tiles: bar.advance(tiles * _UNITS_PER_TILE))
         measured = [compare(*pair) | of_cells for pair, of_cells in zip(compared_sets, cells.measured, strict=True)]
         metrics = _with_floor(measured, [(len(a), len(b)) for a, b in compared_sets])
         metrics["memorisation.share"] = _memorisation(showers, bar)
@@ -158,17 +159,17 @@ def _digest(showers: Mapping[str, Sparse], maximum: float, geometry: Any, bar: P
     return {name: Digest(frame, one) for name, one in samples.items()}
 
 
-def _compare(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
+def _compare(reference: Digest, other: Digest, neighbours: int, rows: int) -> dict[str, Measured]:
     """Everything that a floor is made of in the same way."""
     return (
         measures(reference, other)
         | distances.of_features(reference, other)
-        | distances.of_showers(reference, other, rows)
-        | correlations.of_layers(reference, other)
+        | distances.of_showers(reference, other, neighbours)
+        | correlations.of_layers(reference, other, rows)
     )
 
 
-def _rows(sets: Mapping[str, Sparse], depth: Level, geometry: Any) -> int:
+def _neighbours(sets: Mapping[str, Sparse], depth: Level, geometry: Any) -> int:
     """How many showers of every set neighbours are looked for among: as many for the value as for the floor."""
     return min(*map(len, sets.values()), depth.neighbours, int((_NEIGHBOUR_WORK / geometry.n_cells) ** 0.5))
 
