@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import arrays
+
 
 class Energies(NamedTuple):
     """Edges (n + 1,) in MeV; a shower at an outer edge is inside."""
@@ -27,6 +29,7 @@ def energy_bins(incident_energy: np.ndarray, n_bins: int = 4) -> Energies:
 
     The outer edges are a millionth wider, so that the same energies written in float32 stay inside.
     """
+    incident_energy = arrays.incident_energies(incident_energy, np.size(incident_energy))
     low, high = float(np.min(incident_energy)), float(np.max(incident_energy))
     if high <= low * (1 + 1e-5):
         n_bins = 1

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import arrays
 from calojax.evaluation.energy import Energies
 from calojax.evaluation.jackknife import Estimate
 
@@ -21,6 +22,8 @@ def response(energy: np.ndarray, incident_energy: np.ndarray, bins: Energies) ->
 
     energy (N,): total visible energy, MeV; incident_energy (N,), MeV.
     """
+    energy = arrays.series(energy, "energies")
+    incident_energy = arrays.incident_energies(incident_energy, len(energy))
     return mean_and_width(energy / incident_energy, incident_energy, bins)
 
 
