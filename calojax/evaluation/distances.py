@@ -15,7 +15,8 @@ _ENOUGH = 20  # showers, below which nothing is said
 def of_features(reference: Digest, other: Digest) -> dict[str, Measured]:
     """frechet, fpd and kpd of the protocol's feature vectors.
 
-    Of fewer than 10,000 showers n in the smaller set, draws are of n to 5 n rows (FPD) and of n rows (KPD).
+    Of fewer than 10,000 showers n in the smaller set, draws are of n to 5 n rows (FPD) and of n rows (KPD). FPD is the
+    Frechet distance of all showers, up to the error of its fit, and so has the statistical error of that as well.
     """
     n = min(len(reference), len(other))
     reason = f"fewer than {_ENOUGH} showers"
@@ -25,10 +26,11 @@ def of_features(reference: Digest, other: Digest) -> dict[str, Measured]:
     features = reference.features, other.features
     extrapolated = frechet.fpd(*features, min_samples=least, max_samples=most)
     distance = kernel.kpd(*features, batch_size=batch)
-    more = {"min_samples": float(least), "max_samples": float(most)}
+    error = _frechet_error(*features)
+    more = {"min_samples": float(least), "max_samples": float(most), "fit_error": extrapolated.error}
     return {
-        "frechet": Measured(frechet.frechet_distance(*features), _frechet_error(*features), reason, {}),
-        "fpd": Measured(extrapolated.value, extrapolated.error, reason, more),
+        "frechet": Measured(frechet.frechet_distance(*features), error, reason, {}),
+        "fpd": Measured(extrapolated.value, float(np.hypot(extrapolated.error, error)), reason, more),
         "kpd": Measured(distance.value, distance.error, reason, {"batch_size": float(batch)}),
     }
 
