@@ -205,3 +205,11 @@ def test_the_error_of_fpd_is_its_spread_over_samples_and_not_that_of_the_fit(shi
     print(spread, np.mean([one.error for one in found]), np.mean([one.more["fit_error"] for one in found]))
     assert 0.6 < np.mean([one.error for one in found]) / spread < 2.5
     assert np.mean([one.more["fit_error"] for one in found]) < 0.4 * spread
+
+
+@pytest.mark.parametrize(("n", "m", "known"), [(31, 200, True), (30, 200, False), (200, 30, False)])
+def test_fpd_needs_more_showers_than_features(n, m, known):
+    rng = np.random.default_rng(0)
+    found = distances.of_features(*(Cloud(rng.normal(size=(k, 30))) for k in (n, m)))
+    assert np.isfinite(found["fpd"].value) == known and np.isfinite(found["frechet"].value)
+    assert known or found["fpd"].reason == "no more showers (30) than features (30): see `frechet`"
