@@ -23,6 +23,11 @@ class Energies(NamedTuple):
         bins[incident_energy == self.edges[-1]] = self.n_bins - 1
         return np.where(bins < self.n_bins, bins, -1)
 
+    def count(self, incident_energy: np.ndarray) -> np.ndarray:
+        """Showers in each bin, (n,)."""
+        place = self.place(incident_energy)
+        return np.bincount(place[place >= 0], minlength=self.n_bins)
+
 
 def energy_bins(incident_energy: np.ndarray, n_bins: int = 4) -> Energies:
     """n_bins bins equal in ln E between the smallest and largest of the energies (N,), MeV; one bin if all are equal.

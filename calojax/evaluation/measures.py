@@ -69,7 +69,8 @@ def separations_in_bins(reference: Digest, other: Digest) -> dict[str, Measured]
             enough = min(map(len, inside)) >= 2 * BLOCKS
             more = {"energy_low": bins.edges[b], "energy_high": bins.edges[b + 1]}
             reason = "no entries inside the range in either sample"
-            found[f"separation_in_bin.{b}.{name}"] = Measured(value, error if enough else np.nan, reason, more)
+            key, n = f"separation_in_bin.{b}.{name}", (len(inside[0]), len(inside[1]))
+            found[key] = Measured(value, error if enough else np.nan, reason, more, n=n)
     return found
 
 
@@ -97,6 +98,7 @@ def quantities(reference: Digest, other: Digest) -> dict[str, Measured]:
         a, b = getattr(reference, name)(bins), getattr(other, name)(bins)
         pairs |= {f"{name}.{{}}.mean": (a.mean, b.mean), f"{name}.{{}}.width": (a.width, b.width)}
     pairs |= {f"correlation.hits.{d}.{{}}": (theirs.values[d], ours.values[d]) for d in ours.values}
+    n = [bins.count(one.sample.incident_energy).tolist() for one in (reference, other)]
     found = {}
     for key, (a, b) in pairs.items():
         correlation = key.startswith("correlation")
@@ -108,7 +110,7 @@ def quantities(reference: Digest, other: Digest) -> dict[str, Measured]:
         for i in range(bins.n_bins):
             more = {"reference": a.value[i], "reference_error": a.error[i]}
             more |= {"energy_low": bins.edges[i], "energy_high": bins.edges[i + 1]}
-            found[key.format(i)] = Measured(b.value[i], b.error[i], reason, more)
+            found[key.format(i)] = Measured(b.value[i], b.error[i], reason, more, n=(n[0][i], n[1][i]))
     return found
 
 

@@ -201,3 +201,15 @@ def test_files_and_arrays_are_judged_alike(toy, draw, tmp_path):
     from_arrays = judge(toy, *samples[:2], train=samples[2])
     from_files = judge(toy, *paths[:2], train=paths[2])
     assert from_files.to_table()["metrics"] == from_arrays.to_table()["metrics"]
+
+
+def test_what_is_measured_in_a_bin_counts_the_showers_of_the_bin(toy, draw):
+    reference, generated = draw(400, 1), draw(300, 2)
+    found = judge(toy, reference, generated, train=draw(350, 3))
+    edges = evaluation.energy_bins(reference[0]).edges
+    for b in range(4):
+        n = tuple(int(np.sum((one[0] >= edges[b]) & (one[0] < edges[b + 1]))) for one in (reference, generated))
+        for name in ("separation_in_bin.{}.e_tot", "response.{}.mean", "hits.{}.width", "correlation.hits.z.{}"):
+            one = found[name.format(b)]
+            assert (one.n_reference, one.n_generated) == n
+    assert found["separation.e_tot"].n_reference == 400
