@@ -22,16 +22,29 @@ def of_features(reference: Digest, other: Digest) -> dict[str, Measured]:
     reason = f"fewer than {_ENOUGH} showers"
     if n < _ENOUGH:
         return {name: Measured(np.nan, np.nan, reason, {}) for name in ("frechet", "fpd", "kpd")}
-    least, most, batch = min(_FRECHET[0], n), min(_FRECHET[1], 5 * n), min(_KERNEL, n)
-    features = reference.features, other.features
-    extrapolated = frechet.fpd(*features, min_samples=least, max_samples=most)
+    features, batch = (reference.features, other.features), min(_KERNEL, n)
+    plain = Measured(frechet.frechet_distance(*features), _frechet_error(*features), reason, {})
     distance = kernel.kpd(*features, batch_size=batch)
-    more = {"min_samples": float(least), "max_samples": float(most)}
     return {
-        "frechet": Measured(frechet.frechet_distance(*features), _frechet_error(*features), reason, {}),
-        "fpd": Measured(extrapolated.value, extrapolated.error, reason, more),
+        "frechet": plain,
+        "fpd": _extrapolated(*features, plain.error),
         "kpd": Measured(distance.value, distance.error, reason, {"batch_size": float(batch)}),
     }
+
+
+def _extrapolated(x: np.ndarray, y: np.ndarray, error: float) -> Measured:
+    """FPD; it is the Frechet distance of all showers, but for its fit, and so has the error of that as well.
+
+    With no more showers than features a covariance has no inverse, and distances of draws do not go with 1/n.
+    """
+    n, n_features = min(len(x), len(y)), x.shape[1]
+    if n <= n_features:
+        reason = f"no more showers ({n}) than features ({n_features}): see `frechet`"
+        return Measured(np.nan, np.nan, reason, {})
+    least, most = min(_FRECHET[0], n), min(_FRECHET[1], 5 * n)
+    found = frechet.fpd(x, y, min_samples=least, max_samples=most)
+    more = {"min_samples": float(least), "max_samples": float(most), "fit_error": found.error}
+    return Measured(found.value, float(np.hypot(found.error, error)), "", more)
 
 
 def of_showers(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:

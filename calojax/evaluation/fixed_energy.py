@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from calojax.evaluation import patterns
+from calojax.evaluation import arrays, patterns
 from calojax.evaluation.energy import Energies
 from calojax.evaluation.hits import quadratic_basis
 from calojax.evaluation.jackknife import BLOCKS, Estimate, jackknife
@@ -42,7 +42,9 @@ def fixed_energy_correlations(
 
     pairs: those of the reference; by default this sample is the reference.
     """
-    hits, place = patterns.of(hits), bins.place(incident_energy)
+    hits = patterns.of(hits)
+    incident_energy = arrays.incident_energies(incident_energy, len(hits))
+    place = bins.place(incident_energy)
     fits = [_Fit(hits, incident_energy, np.flatnonzero(place == b)) for b in range(bins.n_bins)]
     if pairs is None:
         pairs = {d: [_pairs(fit.variance, geometry.neighbours(d)) for fit in fits] for d in geometry.directions}

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import arrays
+
 _ROWS = 2048  # that a processor's cache holds
 _NULL = 1e-13  # of the largest eigenvalue of the covariance: directions without spread
 
@@ -28,8 +30,11 @@ class ValueAndError(NamedTuple):
 
 
 def normalised(reference: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both (N, D), (M, D) in units of the largest magnitude of each column of the reference, float64."""
-    reference, generated = (np.asarray(x, np.float64) for x in (reference, generated))
+    """Both (N, D), (M, D) in units of the largest magnitude of each column of the reference, float64.
+
+    Raises InputError for what is no finite (N, D), and for fewer than two rows.
+    """
+    reference, generated = (x.astype(np.float64) for x in arrays.points(reference, generated))
     scale = np.abs(reference).max(axis=0)
     scale = np.where(scale == 0, 1.0, scale)
     return reference / scale, generated / scale

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from calojax import geometry as geometries
 from calojax.errors import InputError
 from calojax.evaluation.sources import Advance, Block, Source, blocks
 from calojax.evaluation.sparse import Builder, Sparse
@@ -56,6 +57,7 @@ def read(
     any_values: negative and not finite ones in a file are counted, not refused. advance(n): called after every block of
     n showers. Energies become float32, whatever they were. Raises InputError if no shower is finite.
     """
+    geometry = geometries.load(geometry)
     found, inspector = Builder(geometry.n_cells, geometry.threshold), _Inspector()
     for block in blocks(source, geometry, name=name, any_values=any_values):
         found.add(block)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from calojax import geometry as geometries
 from calojax.evaluation import (
     correlations,
     curves,
@@ -72,10 +73,8 @@ def judge(
     quick, standard or full. saved: a folder where every classifier is kept when it is done, and is found again. Raises
     InputError for what cannot be compared, before anything is written.
     """
-    from calojax import geometry as geometries  # noqa: PLC0415
-
     depth = levels.level(level)
-    geometry = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
+    geometry = geometries.load(geometry)
     sources: dict[str, Source] = {"reference": reference, "generated": generated}
     if train is not None:
         sources["train"] = train

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import arrays
 from calojax.evaluation.jackknife import BLOCKS, combine
 from calojax.evaluation.sparse import Sparse
 
@@ -65,7 +66,7 @@ def prdc(real: np.ndarray, fake: np.ndarray, nearest_k: int = 5) -> Prdc:
 
     float32 points are compared in float32, all others in float64.
     """
-    return count(real, fake, nearest_k).values
+    return count(*arrays.points(real, fake, least=nearest_k + 1), nearest_k).values
 
 
 def count(real: np.ndarray, fake: np.ndarray, nearest_k: int = 5) -> Counted:

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from calojax.evaluation import gram
+from calojax.evaluation import arrays, gram
 from calojax.evaluation.jackknife import Estimate, combine
 from calojax.evaluation.sparse import Sparse
 
@@ -114,7 +114,7 @@ class Distances(NamedTuple):
 
 def pearson_matrix(values: np.ndarray) -> np.ndarray:
     """Pearson matrix (D, D) float64 of values (N, D); constant columns are 0, diagonal included. Hold D small."""
-    values = np.asarray(values, np.float64)
+    values = arrays.table(values, "values").astype(np.float64)
     varies = np.ptp(values, axis=0) > 0
     centred = np.where(varies, values - values.mean(axis=0), 0.0)
     size = np.sqrt((centred**2).sum(axis=0))
@@ -124,7 +124,8 @@ def pearson_matrix(values: np.ndarray) -> np.ndarray:
 
 def frobenius_distance(reference: np.ndarray, generated: np.ndarray) -> Estimate:
     """Frobenius distance of the Pearson matrices of values (N, D) and (M, D), with its error; made in tiles."""
-    samples = {"reference": of_array(np.asarray(reference)), "generated": of_array(np.asarray(generated))}
+    both = zip(("reference", "generated"), arrays.points(reference, generated), strict=True)
+    samples = {name: of_array(values) for name, values in both}
     return distances(samples, [("reference", "generated")]).distance[0]
 
 

@@ -251,3 +251,31 @@ def test_files_and_arrays_are_judged_alike(toy, draw, tmp_path):
     from_arrays = judge(toy, *samples[:2], train=samples[2])
     from_files = judge(toy, *paths[:2], train=paths[2])
     assert from_files.to_table()["metrics"] == from_arrays.to_table()["metrics"]
+
+
+def test_what_is_measured_in_a_bin_counts_the_showers_of_the_bin(toy, draw):
+    reference, generated = draw(400, 1), draw(300, 2)
+    found = judge(toy, reference, generated, train=draw(350, 3))
+    edges = evaluation.energy_bins(reference[0]).edges
+    for b in range(4):
+        n = tuple(int(np.sum((one[0] >= edges[b]) & (one[0] < edges[b + 1]))) for one in (reference, generated))
+        for name in ("separation_in_bin.{}.e_tot", "response.{}.mean", "hits.{}.width", "correlation.hits.z.{}"):
+            one = found[name.format(b)]
+            assert (one.n_reference, one.n_generated) == n
+    assert found["separation.e_tot"].n_reference == 400
+
+
+def test_every_separation_power_says_what_it_does_not_see(toy, draw):
+    energies, showers = draw(200, 2)
+    far = np.where(energies > 2e4, 3.0, 1.0)[:, None] * showers  # E_tot/E_inc of the upper bins beyond 1.5
+    found = judge(toy, draw(200, 1), (energies, far.astype(np.float32)))
+    for name in found:
+        assert not name.startswith("separation") or {"outside_reference", "outside_generated"} <= set(found[name].more)
+    outside = [found[f"separation_in_bin.{b}.e_tot"].more["outside_generated"] for b in range(4)]
+    assert outside[0] < 0.05 and outside[3] == 1
+    layers = [found[f"separation.e_layer.{i}"] for i in range(toy.n_layers)]
+    mean, worst = found["separation.e_layer.mean"], max(layers, key=lambda one: one.value)
+    shares = [one.more["outside_generated"] for one in layers]
+    assert max(shares) > min(shares)
+    assert mean.more["outside_generated"] == pytest.approx(np.mean(shares))
+    assert found["separation.e_layer.max"].more["outside_generated"] == worst.more["outside_generated"]

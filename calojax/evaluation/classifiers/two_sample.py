@@ -26,8 +26,9 @@ import jax
 import numpy as np
 
 from calojax import digests, writing
+from calojax import geometry as geometries
 from calojax.errors import InputError
-from calojax.evaluation import inspection
+from calojax.evaluation import arrays, inspection
 from calojax.evaluation.classifiers import calibration, inputs, networks, training
 from calojax.evaluation.classifiers.inputs import Inputs
 from calojax.evaluation.classifiers.networks import Network
@@ -82,6 +83,7 @@ def classify(
     trained on, the networks train on it (see `splits`). geometry: a Cylinder or a Grid. Raises InputError for too few
     showers or a geometry that a cnn cannot see, NotFinite where outputs are.
     """
+    geometry = geometries.load(geometry)
     read = lambda source, name: inspection.read(source, geometry, name=name, any_values=name == "generated")[0]
     return run(
         request(
@@ -111,7 +113,8 @@ def classifier_test(
 
     The features are taken as they are, not scaled. Raises InputError for fewer than 20 rows of either kind.
     """
-    sets = [np.asarray(generated), np.asarray(reference)] + ([] if train is None else [np.asarray(train)])
+    both = arrays.points(reference, generated, least=1)
+    sets = [*reversed(both)] + ([] if train is None else [arrays.points(train, generated, least=1)[0]])
     return run(
         Request(
             Counts(*map(len, sets)),
