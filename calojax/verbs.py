@@ -229,7 +229,7 @@ def evaluate(
         metrics = judge(generated, saved=place / "classifiers")
         for name, source in others.items():
             if not isinstance(source, evaluation.Metrics):
-                others[name] = judge(source, saved=place / "classifiers" / name)
+                others[name] = judge(source, saved=place / "classifiers")
             evaluation.refuse_other_reference(metrics, others[name], name)
         metrics.save(place)
     with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):

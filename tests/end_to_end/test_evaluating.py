@@ -146,6 +146,17 @@ def test_a_generator_judged_against_something_else_is_refused(files, command, tm
     assert not out.exists()
 
 
+def test_names_of_generators_are_no_paths(files, command, tmp_path, trained, no_report):
+    """And networks of the same showers are trained once, whatever these are called."""
+    out = tmp_path / "a" / "b" / "judged"
+    names = ("../../../escaped", "n" * 300)
+    assert command(*arguments(files, out, "--compare", *(f"{name}={files / 'doubled.hdf5'}" for name in names))) == 0
+    assert len(trained) == 2 * NETWORKS
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in out.parent.iterdir()] == ["judged"]
+    assert sorted(path.name for path in out.iterdir()) == ["curves.npz", "metrics.json"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_classifiers_survive_a_kill(files, command, tmp_path, trained, no_report, capsys):
     calm, out = tmp_path / "calm", tmp_path / "judged"

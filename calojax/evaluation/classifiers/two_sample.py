@@ -322,7 +322,8 @@ def _restored(request: Request, task: _Task) -> _Network | None:
 
 
 def _path(folder: Path, request: Request, task: _Task) -> Path:
-    return folder / f"{request.kind}-{task.seed}-{task.part}.json"
+    """Named after what it is of, so that one folder serves any number of generators."""
+    return folder / f"{request.kind}-{request.identity[:16]}-{task.seed}-{task.part}.json"
 
 
 class _Meter:
