@@ -213,24 +213,31 @@ def evaluate(
     resume: go on with the classifiers of an interrupted evaluation into the same folder.
     """
     from calojax import evaluation  # noqa: PLC0415
-    from calojax.evaluation import folder  # noqa: PLC0415
+    from calojax import geometry as geometries  # noqa: PLC0415
+    from calojax.evaluation import folder, judging, sources  # noqa: PLC0415
 
     cache.keep_compiled()
-    judge = functools.partial(
-        evaluation.judge, reference, geometry=geometry, train=train, level=level, progress=progress
-    )
-    others = {name: _judged(source) for name, source in (compare or {}).items()}
     if out is None:
-        return judge(generated)
+        return evaluation.judge(reference, generated, geometry, train=train, level=level, progress=progress)
     from calojax import report  # noqa: PLC0415  (matplotlib)
 
     out = Path(out)
+    geometry = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
+    others = {name: _judged(source) for name, source in (compare or {}).items()}
     with folder.growing(out, resume) as place:
-        metrics = judge(generated, saved=place / "classifiers")
+        given = {"reference": reference, "generated": generated, "train": train} | others
+        for name, source in given.items():
+            if source is not None and not isinstance(source, evaluation.Metrics):
+                sources.refuse_unusable(source, geometry, name=name)
+        asked = judging.read(reference, generated, geometry, train, level, progress)
         for name, source in others.items():
-            if not isinstance(source, evaluation.Metrics):
-                others[name] = judge(source, saved=place / "classifiers")
-            evaluation.refuse_other_reference(metrics, others[name], name)
+            if isinstance(source, evaluation.Metrics):
+                evaluation.refuse_other_reference(asked.digests, source, name)
+            else:
+                others[name] = judging.read_another(asked, source, progress)
+        judge = functools.partial(judging.judge_read, saved=place / "classifiers", progress=progress)
+        metrics = judge(asked)
+        others = {name: judge(one) if isinstance(one, judging.Asked) else one for name, one in others.items()}
         metrics.save(place)
     with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
         report.write(out, metrics, compare=others, published=published, progress=progress)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,22 @@ from calojax.progress import Progress
 Sources = Mapping[str, Source]
 Floor = tuple[Digest, Digest] | None  # what is compared for the floors; None if there is nothing
 
+
+class Asked(NamedTuple):
+    """What is to be judged: where it is from, all of the showers, what is wrong with them, geometry and level."""
+
+    sources: Sources
+    showers: dict[str, Sparse]
+    found: dict[str, Inspection]
+    geometry: Any
+    depth: Level
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What `Metrics.digests` will say."""
+        return {name: one.digest for name, one in self.showers.items()} | {"geometry": self.geometry.digest}
+
+
 _NEIGHBOUR_WORK = 6.5e11  # showers^2 x cells that neighbours are looked for in
 _UNITS_PER_TILE = 250  # a tile of a matrix of cells takes about as long as reading this many showers
 
@@ -65,6 +81,21 @@ def judge(
     quick, standard or full. saved: a folder where every classifier is kept when it is done, and is found again. Raises
     InputError for what cannot be compared, before anything is written.
     """
+    result = judge_read(read(reference, generated, geometry, train, level, progress), saved, progress)
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def read(
+    reference: Source,
+    generated: Source,
+    geometry: Any,
+    train: Source | None = None,
+    level: str = "standard",
+    progress: bool = True,
+) -> Asked:
+    """The sources of `judge`, read and inspected, nothing judged yet."""
     from calojax import geometry as geometries  # noqa: PLC0415
 
     depth = levels.level(level)
@@ -72,7 +103,19 @@ def judge(
     sources: dict[str, Source] = {"reference": reference, "generated": generated}
     if train is not None:
         sources["train"] = train
-    showers, found = _read(sources, geometry, progress)
+    return Asked(sources, *_read(sources, geometry, progress), geometry, depth)
+
+
+def read_another(asked: Asked, generated: Source, progress: bool = True) -> Asked:
+    """The same with the showers of another generator; only these are read."""
+    showers, found = _read({"generated": generated}, asked.geometry, progress, asked)
+    return asked._replace(sources={**asked.sources, "generated": generated}, showers=showers, found=found)
+
+
+def judge_read(asked: Asked, saved: Path | None = None, progress: bool = True) -> Metrics:
+    """Every metric of showers that have been read; the rest is as for `judge`."""
+    sources, showers, found, geometry, depth = asked
+    train = showers.get("train")
     n = (len(showers["reference"]), len(showers["generated"]))
     digested = showers | {"train": showers["train"].first(n[1])} if "train" in showers else showers
     work = sum(map(len, digested.values())) + correlations.n_tiles(geometry) * _UNITS_PER_TILE
@@ -87,7 +130,7 @@ def judge(
         metrics = _with_floor(measured, floor, n)
         metrics["memorisation.share"] = _memorisation(showers, bar)
     told, roc = told_apart.judge(showers, geometry, depth, saved, progress)
-    result = Metrics(
+    return Metrics(
         _inputs(sources, showers, floor, geometry, depth) | {"inspection": _inspected(found)},
         metrics | told,
         tuple(_warnings(found, digests, train is not None)),
@@ -97,21 +140,21 @@ def judge(
         | curves.events(showers["reference"], showers["generated"])
         | curves.examples(showers["reference"], showers["generated"]),
     )
-    if out is not None:
-        result.save(out)
-    return result
 
 
-def _read(sources: Sources, geometry: Any, progress: bool) -> tuple[dict[str, Sparse], dict[str, Inspection]]:
-    """Every set, front to back, and what is wrong with it."""
-    showers, found = {}, {}
+def _read(
+    sources: Sources, geometry: Any, progress: bool, before: Asked | None = None
+) -> tuple[dict[str, Sparse], dict[str, Inspection]]:
+    """Every set, front to back, and what is wrong with it; beside what was read before, if anything was."""
+    showers = dict(before.showers) if before else {}
+    found = dict(before.found) if before else {}
     with Progress(sum(map(count, sources.values())), "read", enabled=progress) as bar:
         for name, source in sources.items():
             showers[name], found[name] = inspection.read(
                 source, geometry, name=name, any_values=name == "generated", advance=bar.advance
             )
-    if "train" in showers:
-        for name in ("reference", "generated"):
+    for name in sources if "train" in showers else ():
+        if name != "train":
             found[name] = replace(found[name], n_copied=inspection.copies(showers[name], showers["train"]))
     return showers, found
 

@@ -72,6 +72,12 @@ class Metrics:
     def __len__(self) -> int:
         return len(self.metrics)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of reference, generated and train (if there was any) showers and of the geometry, as far as known."""
+        given = {name: self.inputs.get(name) for name in ("reference", "generated", "train", "geometry")}
+        return {name: one["digest"] for name, one in given.items() if isinstance(one, dict) and "digest" in one}
+
     def to_table(self) -> dict[str, Any]:
         """The content of metrics.json."""
         metrics = {name: metric.to_table() for name, metric in self.metrics.items()}
@@ -123,11 +129,10 @@ def load_metrics(path: Path | str) -> Metrics:
     return Metrics(table["inputs"], metrics, tuple(table.get("warnings", ())), _load_curves(path.with_name(CURVES)))
 
 
-def refuse_other_reference(metrics: Metrics, other: Metrics, name: str) -> None:
-    """InputError unless `other`, a generator called `name`, was judged against the same reference as `metrics`."""
+def refuse_other_reference(digests: Mapping[str, str], other: Metrics, name: str) -> None:
+    """InputError unless `other`, a generator called `name`, was judged against the reference of these `digests`."""
     for key in ("reference", "geometry"):
-        ours, theirs = (one.inputs.get(key, {}).get("digest") for one in (metrics, other))
-        if ours is None or ours != theirs:
+        if other.digests.get(key) != digests[key]:
             raise _refuse(name, f"was judged with another {key}", "only generators of one reference can be compared")
 
 

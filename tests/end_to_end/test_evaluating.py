@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from calojax import report
+from calojax.evaluation import judging
 from calojax.evaluation.classifiers import inputs, networks, training
 
 NETWORKS = 2 * 3 * 5  # of the standard level: kinds, seeds, parts of a cross-fit
@@ -143,6 +144,33 @@ def test_a_generator_judged_against_something_else_is_refused(files, command, tm
     assert command("evaluate", reference, generated, "--geometry", "ds1-photons", "--quick", "--out", before) == 0
     assert command(*arguments(files, out, "--quick", "--compare", f"before={before}")) == 2
     assert "reference" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("spoiled", ["missing", "layout", "cells", "judged"])
+def test_other_generators_are_looked_at_before_anything_is_judged(
+    files, command, tmp_path, no_report, capsys, spoiled, monkeypatch
+):
+    """Those that lie in files are looked at before anything is read."""
+    other = tmp_path / "other.hdf5"
+    if spoiled == "judged":
+        other.mkdir()
+        inputs = {"reference": {"digest": "of another"}}
+        (other / "metrics.json").write_text(
+            json.dumps({"schema": "calojax.metrics/1", "inputs": inputs, "metrics": {}})
+        )
+    elif spoiled != "missing":
+        _write(other, np.ones((5, 1)), np.ones((5, 368 if spoiled == "layout" else 367)))
+    if spoiled == "layout":
+        with h5py.File(other, "a") as file:
+            del file["incident_energies"]
+    done, read = [], judging.read
+    monkeypatch.setattr(judging, "read", lambda *given: done.append("read") or read(*given))
+    monkeypatch.setattr(judging, "judge_read", lambda *_, **__: done.append("judged"))
+    out = tmp_path / "judged"
+    assert command(*arguments(files, out, "--quick", "--compare", f"good={files / 'honest.hdf5'}", f"bad={other}")) == 2
+    assert ("bad" if spoiled == "judged" else "other.hdf5") in capsys.readouterr().err
+    assert done == (["read"] if spoiled == "judged" else [])
     assert not out.exists()
 
 
