@@ -255,11 +255,23 @@ def _evaluate(args) -> str:
         args.out,
         train=args.train,
         level="quick" if args.quick else "full" if args.full else "standard",
-        compare=dict(args.compare),
+        compare=_by_name(args.compare),
         published=args.published,
         resume=args.resume,
     )
     return f"{args.out}: {len(metrics)} metrics in metrics.json, report in index.html"
+
+
+def _by_name(given: Sequence[tuple[str, Path]]) -> dict[str, Path]:
+    names = [name for name, _ in given]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(
+            where=f"--compare {twice}=",
+            found="is given twice",
+            rule="every generator has its own name",
+            remedy="call one of them differently",
+        )
+    return dict(given)
 
 
 # ---- arguments and words

@@ -223,6 +223,7 @@ def evaluate(
 
     out = Path(out)
     geometry = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
+    evaluation.refuse_own_name(sources.title(sources.label(generated), "generated"), compare or {})
     others = {name: _judged(source) for name, source in (compare or {}).items()}
     with folder.growing(out, resume) as place:
         given = {"reference": reference, "generated": generated, "train": train} | others

@@ -38,6 +38,7 @@ _HOME = {
     "pearson_matrix": "pearson",
     "prdc": "neighbours",
     "refuse_other_reference": "schema",
+    "refuse_own_name": "schema",
     "response": "energy_response",
     "separation_power": "separation",
     "shower_features": "features",

@@ -10,7 +10,7 @@ the generated showers rather than a distance (response, hits, correlation) carry
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,17 @@ def refuse_other_reference(digests: Mapping[str, str], other: Metrics, name: str
     for key in ("reference", "geometry"):
         if other.digests.get(key) != digests[key]:
             raise _refuse(name, f"was judged with another {key}", "only generators of one reference can be compared")
+
+
+def refuse_own_name(own: str, others: Container[str]) -> None:
+    """InputError if another generator is called as the one that is judged: a table has a row for each name."""
+    if own in others:
+        raise InputError(
+            where=own,
+            found="is the name of two generators, the judged one's and another's",
+            rule="each stands in the report under its own name",
+            remedy="call the other one differently",
+        )
 
 
 def _load_curves(path: Path) -> dict[str, np.ndarray]:

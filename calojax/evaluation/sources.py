@@ -64,6 +64,11 @@ def label(source: Source) -> str:
     return writing.storable(Path(source).name) if isinstance(source, (str, Path)) else "arrays"
 
 
+def title(given: str, sample: str) -> str:
+    """What the showers of a sample are called, whose `label` is given."""
+    return f"{sample} showers" if given == "arrays" else given
+
+
 def origin(source: Source) -> dict[str, Any]:
     """What a file says of itself: {"attributes": {...}}, such as seed, run and versions; nothing for arrays."""
     if not isinstance(source, (str, Path)):

@@ -8,7 +8,8 @@ import numpy as np
 
 from calojax.evaluation import words
 from calojax.evaluation.digest import STAGES
-from calojax.evaluation.schema import CURVES, Metrics, load_metrics
+from calojax.evaluation.schema import CURVES, Metrics, load_metrics, refuse_own_name
+from calojax.evaluation.sources import title
 from calojax.evaluation.verdicts import verdict
 from calojax.progress import Progress
 from calojax.report import (
@@ -84,15 +85,16 @@ def write(
 
 def _source(metrics: Metrics, sample: str) -> str:
     """The name of the sample's file, or what it is."""
-    source = metrics.inputs[sample]["source"]
-    return f"{sample} showers" if source == "arrays" else source
+    return title(metrics.inputs[sample]["source"], sample)
 
 
 def _comparison(metrics: Metrics, others: dict[str, Metrics], published: bool) -> list[Section]:
     """This generator beside others."""
     if not others and not published:
         return []
-    generators = {_source(metrics, "generated"): metrics} | others
+    own = _source(metrics, "generated")
+    refuse_own_name(own, others)
+    generators = {own: metrics} | others
     drawn = {name: one for name, one in generators.items() if one.curves}
     drawings = [Drawing(lambda _: comparison.overlays(drawn))] if metrics.curves and len(drawn) > 1 else []
     return [Section("Beside others", drawings, comparison.table(generators, context=published))]

@@ -174,6 +174,16 @@ def test_other_generators_are_looked_at_before_anything_is_judged(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("names", [("honest.hdf5",), ("one", "other", "one")])
+def test_a_name_for_two_generators_is_refused_before_anything_is_read(files, command, tmp_path, capsys, names):
+    """One of them would be missing from the report."""
+    others = [f"{name}={files / 'doubled.hdf5'}" for name in names]
+    assert command(*arguments(files, tmp_path / "judged", "--quick", "--compare", *others)) == 2
+    said = capsys.readouterr().err
+    assert names[0] in said and "name" in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_of_generators_are_no_paths(files, command, tmp_path, trained, no_report):
     """And networks of the same showers are trained once, whatever these are called."""
     out = tmp_path / "a" / "b" / "judged"

@@ -107,6 +107,12 @@ def test_a_folder_without_metrics_is_refused(tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_another_generator_of_the_same_name_is_refused(judged, tmp_path):
+    with pytest.raises(InputError, match="generated showers: is the name of two"):
+        report.write(tmp_path, judged, compare={"generated showers": judged}, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_empty_shower_against_another_is_reported_with_its_warnings(toy, tmp_path):
     empty = np.full(1, 1e3), np.zeros((1, toy.n_cells), np.float32)
     metrics = evaluation.judge(empty, empty, toy, level="quick", progress=False)
