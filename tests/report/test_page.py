@@ -8,7 +8,7 @@ import pytest
 
 from calojax import evaluation, report
 from calojax.errors import InputError
-from calojax.report import drawing
+from calojax.report import comparison, drawing
 
 
 class Page(HTMLParser):
@@ -105,6 +105,18 @@ def test_a_folder_without_metrics_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         report.write(tmp_path / "elsewhere", progress=False)
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("name", [r"a$\foo$", "$x$", "_hidden", "5$", "a < b & c"])
+def test_the_legend_has_every_generator_under_its_own_name(judged, name, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(comparison, "picture", lambda figure, *_: drawn.append(figure))
+    with drawing.style():
+        comparison.overlays({"generated showers": judged, name: judged})
+    (legend,) = [axes.get_legend() for axes in drawn[0].axes if axes.get_legend()]
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert [label.replace(r"\$", "$").strip() for label in shown] == ["reference", "generated", name]
+    drawn[0].canvas.draw()  # which is where a formula is read
 
 
 def test_another_generator_of_the_same_name_is_refused(judged, tmp_path):
