@@ -228,7 +228,9 @@ def evaluate(
     with folder.growing(out, resume) as place:
         given = {"reference": reference, "generated": generated, "train": train} | others
         for name, source in given.items():
-            if source is not None and not isinstance(source, evaluation.Metrics):
+            if isinstance(source, evaluation.Metrics):
+                evaluation.refuse_untraced(source, name)
+            elif source is not None:
                 sources.refuse_unusable(source, geometry, name=name)
         asked = judging.read(reference, generated, geometry, train, level, progress)
         for name, source in others.items():

@@ -39,6 +39,7 @@ _HOME = {
     "prdc": "neighbours",
     "refuse_other_reference": "schema",
     "refuse_own_name": "schema",
+    "refuse_untraced": "schema",
     "response": "energy_response",
     "separation_power": "separation",
     "shower_features": "features",

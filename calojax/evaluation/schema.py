@@ -22,6 +22,13 @@ from calojax.errors import InputError
 SCHEMA = "calojax.metrics/1"
 CURVES_SCHEMA = "calojax.curves/1"  # counts up whenever an array is added, renamed or has another shape
 FILE, CURVES = "metrics.json", "curves.npz"
+_SAMPLE = {"source": str, "showers": int}
+_TRACED: dict[str, dict[str, type]] = {  # what a page says of what was compared
+    "reference": _SAMPLE,
+    "generated": _SAMPLE,
+    "geometry": {"name": str},
+    "floor": {"kind": str, "n_reference": int, "n_generated": int},
+}
 _REQUIRED = ("value", "error", "floor", "n_reference", "n_generated")
 
 
@@ -134,6 +141,15 @@ def refuse_other_reference(digests: Mapping[str, str], other: Metrics, name: str
     for key in ("reference", "geometry"):
         if other.digests.get(key) != digests[key]:
             raise _refuse(name, f"was judged with another {key}", "only generators of one reference can be compared")
+
+
+def refuse_untraced(metrics: Metrics, name: str) -> None:
+    """InputError unless the inputs, of a folder or generator called `name`, say what a report has to."""
+    for key, needed in _TRACED.items():
+        given = metrics.inputs.get(key)
+        for part, kind in needed.items():
+            if not isinstance(given, dict) or not isinstance(given.get(part), kind):
+                raise _refuse(name, f"does not say inputs.{key}.{part}", "a report says what was compared")
 
 
 def refuse_own_name(own: str, others: Container[str]) -> None:

@@ -61,6 +61,11 @@ def table(generators: Mapping[str, Metrics], *, context: bool) -> str:
     return f'<div class="scroll"><table class="bins">{body}</table></div>'
 
 
+def drawable(metrics: Metrics) -> bool:
+    """Whether there are the curves that overlays need."""
+    return all(f"histogram.{family}.generated" in metrics.curves for family in _OVERLAYS)
+
+
 def overlays(generators: Mapping[str, Metrics]) -> Picture:
     """Histograms of the whole shower and at its most energetic layer: the reference and every generator."""
     first, *others = generators.values()

@@ -8,7 +8,7 @@ import numpy as np
 
 from calojax.evaluation import words
 from calojax.evaluation.digest import STAGES
-from calojax.evaluation.schema import CURVES, Metrics, load_metrics, refuse_own_name
+from calojax.evaluation.schema import CURVES, Metrics, load_metrics, refuse_own_name, refuse_untraced
 from calojax.evaluation.sources import title
 from calojax.evaluation.verdicts import verdict
 from calojax.progress import Progress
@@ -62,6 +62,8 @@ def write(
     """
     out = Path(out)
     metrics = load_metrics(out) if metrics is None else metrics
+    for name, one in {str(out): metrics, **(compare or {})}.items():
+        refuse_untraced(one, name)
     title = title or " against ".join(_source(metrics, sample) for sample in ("generated", "reference"))
     sections = _comparison(metrics, dict(compare or {}), published) + _sections(metrics)
     with style(), Progress(sum(len(s.drawings) for s in sections), "report", unit="figures", enabled=progress) as bar:
@@ -95,8 +97,8 @@ def _comparison(metrics: Metrics, others: dict[str, Metrics], published: bool) -
     own = _source(metrics, "generated")
     refuse_own_name(own, others)
     generators = {own: metrics} | others
-    drawn = {name: one for name, one in generators.items() if one.curves}
-    drawings = [Drawing(lambda _: comparison.overlays(drawn))] if metrics.curves and len(drawn) > 1 else []
+    drawn = {name: one for name, one in generators.items() if comparison.drawable(one)}
+    drawings = [Drawing(lambda _: comparison.overlays(drawn))] if own in drawn and len(drawn) > 1 else []
     return [Section("Beside others", drawings, comparison.table(generators, context=published))]
 
 

@@ -1,5 +1,6 @@
 """The page: self-contained, complete, and saying what the judge says."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -9,6 +10,7 @@ import pytest
 from calojax import evaluation, report
 from calojax.errors import InputError
 from calojax.report import comparison, drawing
+from calojax.report import page as page_module
 
 
 class Page(HTMLParser):
@@ -117,6 +119,33 @@ def test_the_legend_has_every_generator_under_its_own_name(judged, name, monkeyp
     shown = [text.get_text() for text in legend.get_texts()]
     assert [label.replace(r"\$", "$").strip() for label in shown] == ["reference", "generated", name]
     drawn[0].canvas.draw()  # which is where a formula is read
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda inputs: {},
+        lambda inputs: inputs | {"generated": "a file"},
+        lambda inputs: inputs | {"floor": {"kind": "halves"}},
+        lambda inputs: inputs | {"geometry": {"digest": "of ours"}},
+    ],
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_numbers_that_do_not_say_what_was_compared_are_refused(judged, tmp_path, spoil, own):
+    """The layout of metrics.json leaves the inputs open."""
+    other = dataclasses.replace(judged, inputs=spoil(judged.inputs))
+    given = (other, {}) if own else (judged, {"other": other})
+    with pytest.raises(InputError, match=f"{tmp_path if own else 'other'}: does not say inputs"):
+        report.write(tmp_path, given[0], compare=given[1], progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("curves", [{}, {"roc.low": np.zeros((2, 3))}])
+def test_a_generator_without_curves_stands_in_the_table(judged, tmp_path, curves, monkeypatch):
+    monkeypatch.setattr(page_module, "_sections", lambda _: [])
+    other = dataclasses.replace(judged, curves=curves)
+    text = report.write(tmp_path, judged, compare={"other": other}, progress=False).read_text(encoding="utf-8")
+    assert "<td>other<br>" in text and "<img" not in text
 
 
 def test_another_generator_of_the_same_name_is_refused(judged, tmp_path):
