@@ -216,6 +216,8 @@ def evaluate(
     from calojax import geometry as geometries  # noqa: PLC0415
     from calojax.evaluation import folder, judging, sources  # noqa: PLC0415
 
+    if out is None:
+        _refuse_without_folder(compare=compare, published=published, resume=resume)
     cache.keep_compiled()
     if out is None:
         return evaluation.judge(reference, generated, geometry, train=train, level=level, progress=progress)
@@ -226,8 +228,8 @@ def evaluate(
     evaluation.refuse_own_name(sources.title(sources.label(generated), "generated"), compare or {})
     others = {name: _judged(source) for name, source in (compare or {}).items()}
     with folder.growing(out, resume) as place:
-        given = {"reference": reference, "generated": generated, "train": train} | others
-        for name, source in given.items():
+        own = {"reference": reference, "generated": generated, "train": train}
+        for name, source in (*own.items(), *others.items()):
             if isinstance(source, evaluation.Metrics):
                 evaluation.refuse_untraced(source, name)
             elif source is not None:
@@ -268,6 +270,18 @@ def _report_losses(run: Path) -> None:
             report.write_run(run)
     except Exception as error:
         warnings.warn(f"{run} is trained, but its losses are not drawn: {error}", stacklevel=3)
+
+
+def _refuse_without_folder(**given: Any) -> None:
+    """InputError for the first argument that would say nothing."""
+    for name, value in given.items():
+        if value:
+            raise InputError(
+                where=f"evaluate, {name}",
+                found="is given without out",
+                rule="it is about the report, or what was interrupted, in a folder",
+                remedy="give out, or leave it away",
+            )
 
 
 def _judged(source: Any) -> Any:
