@@ -241,7 +241,7 @@ def _add_evaluate(commands) -> None:
     depth.add_argument("--full", action="store_true", help="the protocol of the CaloChallenge: hours")
     text = "other generators of the report: their showers, or folders judged before"
     p.add_argument("--compare", type=_named, nargs="+", action="extend", default=[], metavar="NAME=FILE", help=text)
-    text = "go on with the classifiers of an interrupted evaluation into the same folder"
+    text = "go on with the classifiers of an interrupted evaluation; done if the folder is, of an equal request"
     p.add_argument("--resume", action="store_true", help=text)
     p.add_argument("--published", action="store_true", help="the CaloChallenge's results in the report, as context")
     p.set_defaults(run=_evaluate)

@@ -38,6 +38,7 @@ _HOME = {
     "pearson_matrix": "pearson",
     "prdc": "neighbours",
     "refuse_other_reference": "schema",
+    "refuse_other_request": "schema",
     "refuse_own_name": "schema",
     "refuse_untraced": "schema",
     "response": "energy_response",

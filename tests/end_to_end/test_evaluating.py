@@ -233,3 +233,34 @@ def test_resuming_with_other_showers_trains_again(files, command, tmp_path, trai
     assert command(*arguments(files, out, "--resume", generated="doubled")) == 0
     assert len(trained) == NETWORKS
     assert np.isfinite(metrics(out)["classifier.low.auc"]["value"])
+
+
+def test_resuming_what_is_done_is_done_if_the_request_is_the_same(files, command, tmp_path, monkeypatch, capsys):
+    """The numbers are read, nothing is judged; a page that was not written is."""
+    pages = []
+    monkeypatch.setattr(report, "write", lambda out, *_, **__: (out / "index.html").touch() or pages.append(out))
+    out, more = tmp_path / "judged", ("--quick", "--train", files / "train.hdf5", "--compare")
+    other = f"other={files / 'doubled.hdf5'}"
+    assert command(*arguments(files, out, *more, other, "--published")) == 0
+    written = {path.name: path.read_bytes() for path in out.iterdir()}
+    judge = judging.judge_read
+    monkeypatch.setattr(judging, "judge_read", lambda asked, **_: pytest.fail("judged again"))
+    capsys.readouterr()
+    assert command(*arguments(files, out, *more, other, "--published", "--resume")) == 0
+    assert f"{len(metrics(out))} metrics" in capsys.readouterr().out
+    for changed, said in (
+        (arguments(files, out, *more, other, "--published", generated="doubled"), "(generated)"),
+        (arguments(files, out, *more, other), "(published)"),
+        (arguments(files, out, *more, f"other={files / 'train.hdf5'}", "--published"), "(compare)"),
+        (arguments(files, out, "--train", files / "train.hdf5"), "(level, compare, published)"),
+        (arguments(files, out, *more[:1], "--compare", other, "--published"), "(train)"),
+    ):
+        assert command(*changed, "--resume") == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith(f"calojax: {out}: is done") and said in error
+    assert command(*arguments(files, out, *more, other, "--published")) == 2  # without --resume
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == written
+    monkeypatch.setattr(judging, "judge_read", judge)
+    (out / "index.html").unlink()
+    assert command(*arguments(files, out, *more, other, "--published", "--resume")) == 0
+    assert len(pages) == 2

@@ -201,7 +201,7 @@ def request(
     folder: every network is kept there when it is done, and is not trained again when the same is asked for.
     """
     sets = [generated, reference] + ([] if train is None else [train])
-    decisive = [kind, geometry.digest, epochs, training.BATCH]
+    decisive = [kind, geometry.digest, epochs, training.BATCH, digests.of_code(), jax.__version__]
     return Request(
         Counts(*map(len, sets)),
         make_inputs=lambda: inputs.stacked([inputs.of_showers(one, geometry, kind, np.float32) for one in sets]),
