@@ -242,7 +242,10 @@ def evaluate(
             evaluation.refuse_other_request(out, done, asked.digests | {"level": level} | shown)
             if (out / "index.html").exists():
                 return done
-        judge = functools.partial(judging.judge_read, saved=place and place / "classifiers", progress=progress)
+        saved = place and place / "classifiers"
+        if progress and not done:
+            judging.announce([asked, *(one for one in others.values() if isinstance(one, judging.Asked))], saved)
+        judge = functools.partial(judging.judge_read, saved=saved, progress=progress)
         metrics = done or judge(asked)
         others = {name: judge(one) if isinstance(one, judging.Asked) else one for name, one in others.items()}
         if place:

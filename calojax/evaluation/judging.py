@@ -9,7 +9,8 @@ is the floor brought to the value's.
 """
 
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -81,7 +82,10 @@ def judge(
     quick, standard or full. saved: a folder where every classifier is kept when it is done, and is found again. Raises
     InputError for what cannot be compared, before anything is written.
     """
-    result = judge_read(read(reference, generated, geometry, train, level, progress), saved, progress)
+    asked = read(reference, generated, geometry, train, level, progress)
+    if progress:
+        announce([asked], saved)
+    result = judge_read(asked, saved, progress)
     if out is not None:
         result.save(out)
     return result
@@ -110,6 +114,13 @@ def read_another(asked: Asked, generated: Source, progress: bool = True) -> Aske
     """The same with the showers of another generator; only these are read."""
     showers, found = _read({"generated": generated}, asked.geometry, progress, asked)
     return asked._replace(sources={**asked.sources, "generated": generated}, showers=showers, found=found)
+
+
+def announce(several: Sequence[Asked], saved: Path | None = None) -> None:
+    """Say on stderr how long the classifiers of all these generators will take; nothing if there are none."""
+    first = several[0]
+    if said := told_apart.announcement([one.showers for one in several], first.geometry, first.depth, saved):
+        print(said, file=sys.stderr, flush=True)
 
 
 def judge_read(asked: Asked, saved: Path | None = None, progress: bool = True) -> Metrics:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from calojax import report
-from calojax.evaluation import judging
+from calojax import evaluation, report
+from calojax.evaluation import classifiers, judging, told_apart
 from calojax.evaluation.classifiers import inputs, networks, training
 
 NETWORKS = 2 * 3 * 5  # of the standard level: kinds, seeds, parts of a cross-fit
@@ -120,6 +121,40 @@ def test_the_standard_level_trains_its_classifiers(files, command, tmp_path, tra
         assert (one["floor"], one["n_generated"]) == (0.5, 50)
     assert not any(name.startswith("classifier.cnn") for name in found)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["judged"]  # the networks are not kept
+
+
+def test_the_time_of_all_generators_is_said_once_when_their_showers_are_read(
+    files, command, tmp_path, no_report, capsys, monkeypatch
+):
+    """One that was judged before takes none."""
+    monkeypatch.setattr(classifiers, "seconds", lambda flop, kind, geometry: flop / 1e12)
+    judged = evaluation.Metrics({}, {})
+    monkeypatch.setattr(judging, "judge_read", lambda asked, **_: print("judged", file=sys.stderr) or judged)
+    said, works = [], []
+    for number, others in enumerate(((), ("--compare", f"a={files / 'doubled.hdf5'}", f"b={files / 'train.hdf5'}"))):
+        assert command(*arguments(files, tmp_path / str(number), *others)) == 0
+        lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("read ")]
+        assert lines[1:] == ["judged"] * (3 if others else 1)
+        said.append(lines[0])
+        works.append(float(re.findall(r"([\d.,]+) TFLOP", lines[0])[0].replace(",", "")))
+    assert works[1] == pytest.approx(3 * works[0], rel=0.01)
+    assert said[1].startswith("classifiers of 3 generators: ") and said[0].startswith("classifiers: ")
+    assert told_apart.in_words(works[1]) in said[1] and said[1].endswith("on this machine")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3, "less than a minute"),
+        (60, "about a minute"),
+        (89, "about a minute"),
+        (301, "about 5 minutes"),
+        (5400, "about 90 minutes"),
+        (9000, "about 2.5 hours"),
+    ],
+)
+def test_a_time_is_said_as_people_say_it(seconds, said):
+    assert told_apart.in_words(seconds) == said
 
 
 def test_several_generators_stand_in_one_table(files, command, tmp_path):
