@@ -77,6 +77,7 @@ def write(
     body = frame.template("judged.html").substitute(
         warnings=tables.warnings(metrics),
         contents=frame.contents(["Verdict", *(s.heading for s in sections), "All numbers"]),
+        draws=tables.draws(metrics),
         verdict="".join(map(tables.verdict_row, verdict(metrics))),
         sections="".join(drawn),
         table=tables.every_metric(metrics),

@@ -9,7 +9,7 @@ import pytest
 
 from calojax import evaluation, report
 from calojax.errors import InputError
-from calojax.report import comparison, drawing
+from calojax.report import comparison, drawing, tables
 from calojax.report import page as page_module
 
 
@@ -93,6 +93,31 @@ def test_every_metric_is_listed_with_the_judge_s_value(text, judged):
     listed = dict(re.findall(r"<td><code>([\w.]+)</code></td><td>([^<]*)</td><td>[^<]*</td><td>[^<]*</td><td>", text))
     assert set(judged) <= set(listed)
     assert listed["separation.voxel"] != "–"
+
+
+def test_every_metric_is_listed_with_all_that_its_floor_and_range_say(text, judged):
+    heading = re.findall(r"<th>(.*?)</th>", text[text.index("every metric of metrics.json") :])[:11]
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr><td><code>\w.*?</tr>", text)]
+    listed = {row[0]: dict(zip(heading, row, strict=True)) for row in rows if len(row) == len(heading)}
+    one = judged["separation.ec_eta.2"]
+    row = listed["<code>separation.ec_eta.2</code>"]
+    assert row["floor"] == drawing.number(one.floor, 4)
+    assert row["outside the bins"] == " / ".join(
+        f"{x:.2%}" if x else "0%" for x in (one.more["outside_reference"], one.more["outside_generated"])
+    )
+    changed = dataclasses.replace(one, more={**one.more, "floor_error": 0.12, "floor_at_counts": 0.375})
+    assert "<td>0.12</td><td>0.375</td>" in tables.every_metric(dataclasses.replace(judged, metrics={"x": changed}))
+    quantity = judged["response.2.mean"]
+    assert drawing.number(quantity.more["reference_error"], 2) in listed["<code>response.2.mean</code>"].values()
+
+
+def test_draws_that_are_not_the_protocol_s_are_said(text, judged):
+    assert "FPD is of draws of 800 to 4,000 showers (the protocol's: 10,000 to 50,000)" in text
+    assert "KPD is of draws of 800 showers (the protocol's: 10,000)" in text
+    sizes = {"min_samples": 1e4, "max_samples": 5e4, "batch_size": 1e4}
+    alike = {name: dataclasses.replace(judged[name], more=sizes) for name in ("fpd", "kpd")}
+    assert tables.draws(dataclasses.replace(judged, metrics=alike)) == ""
+    assert tables.draws(dataclasses.replace(judged, metrics={})) == ""
 
 
 def test_captions_hold_the_judge_s_numbers(text, judged):
