@@ -173,6 +173,26 @@ def test_a_generator_without_curves_stands_in_the_table(judged, tmp_path, curves
     assert "<td>other<br>" in text and "<img" not in text
 
 
+def test_floors_stand_under_every_generator_that_has_its_own(toy, draw, judged):
+    """The first one's serve all that were judged as it was."""
+    fewer = evaluation.judge(draw(800, 1), draw(400, 4), toy, level="quick", progress=False)
+    deeper = dataclasses.replace(judged, inputs={**judged.inputs, "level": "full"})
+    page = Page(comparison.table({"own": judged, "fewer": fewer, "alike": judged, "deeper": deeper}, context=False))
+    at = page.rows[0].index("S: E_tot")
+    rows = [(row[0].removesuffix("800 showers, quick"), row[at]) for row in page.rows[1:]]
+    own, floor = judged["separation.e_tot"], drawing.number(judged["separation.e_tot"].floor)
+    value, other = drawing.with_error(own.value, own.error), fewer["separation.e_tot"]
+    assert rows == [
+        ("own", value),
+        ("alike", value),
+        ("real showers (floor)", floor),
+        ("fewer400 showers, quick", drawing.with_error(other.value, other.error)),
+        ("real showers (floor of fewer)", drawing.number(other.more.get("floor_at_counts", other.floor))),
+        ("deeper800 showers, full", value),
+        ("real showers (floor of deeper)", floor),
+    ]
+
+
 def test_another_generator_of_the_same_name_is_refused(judged, tmp_path):
     with pytest.raises(InputError, match="generated showers: is the name of two"):
         report.write(tmp_path, judged, compare={"generated showers": judged}, progress=False)
