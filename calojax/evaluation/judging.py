@@ -1,20 +1,17 @@
 """The judge: every metric of a generator against a reference, with errors and floors.
 
 Order: one pass over each set, which inspects it; then metrics. A reference or training showers whose cells make no
-sense are refused; generated ones are counted, and left out (not finite) or cut (negative cells). The floor of a metric
-is its value for real showers in place of the generated ones: as many training showers as there are generated ones, or,
-without a training file, one half of the reference against the other. Distances at their floor depend on how many
-showers there are. Where the floor is made with other numbers than the value, as many generated showers are compared in
-the same way: what they are above the floor is the generator's part, and `floor_at_counts` is the value without it.
+sense are refused; generated ones are counted, and left out (not finite) or cut (negative cells).
 """
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +21,7 @@ from calojax.evaluation import (
     curves,
     digest,
     distances,
+    floors,
     histograms,
     inspection,
     levels,
@@ -38,12 +36,11 @@ from calojax.evaluation.levels import Level
 from calojax.evaluation.measures import Measured, measures
 from calojax.evaluation.schema import Metric, Metrics, metric
 from calojax.evaluation.sources import Source, count, label, origin
-from calojax.evaluation.sparse import Sparse, evenly
+from calojax.evaluation.sparse import Sparse
 from calojax.geometry import Grid
 from calojax.progress import Progress
 
 Sources = Mapping[str, Source]
-Pair = tuple[str, str]  # names of sets: a reference, and what is compared with it
 
 SAMPLES = ("reference", "generated", "train")
 NAMES = {"reference": "reference", "generated": "generated", "train": "training"}
@@ -53,6 +50,21 @@ _OTHER_SPECTRUM = {
 }
 _NEIGHBOUR_WORK = 6.5e11  # showers^2 x cells that neighbours are looked for in
 _UNITS_PER_TILE = 250  # a tile of a matrix of cells takes about as long as reading this many showers
+
+
+class Asked(NamedTuple):
+    """What is to be judged: where it is from, all of the showers, what is wrong with them, geometry and level."""
+
+    sources: Sources
+    showers: dict[str, Sparse]
+    found: dict[str, Inspection]
+    geometry: Any
+    depth: Level
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What `Metrics.digests` will say."""
+        return {name: one.digest for name, one in self.showers.items()} | {"geometry": self.geometry.digest}
 
 
 def judge(
@@ -73,14 +85,52 @@ def judge(
     quick, standard or full. saved: a folder where every classifier is kept when it is done, and is found again. Raises
     InputError for what cannot be compared, before anything is written.
     """
+    asked = read(reference, generated, geometry, train, level, progress)
+    if progress:
+        announce([asked], saved)
+    result = judge_read(asked, saved, progress)
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def read(
+    reference: Source,
+    generated: Source,
+    geometry: Any,
+    train: Source | None = None,
+    level: str = "standard",
+    progress: bool = True,
+) -> Asked:
+    """The sources of `judge`, read and inspected, nothing judged yet."""
+
     depth = levels.level(level)
     geometry = geometries.load(geometry)
     sources: dict[str, Source] = {"reference": reference, "generated": generated}
     if train is not None:
         sources["train"] = train
-    showers, found = _read(sources, geometry, progress)
+    return Asked(sources, *_read(sources, geometry, progress), geometry, depth)
+
+
+def read_another(asked: Asked, generated: Source, progress: bool = True) -> Asked:
+    """The same with the showers of another generator; only these are read."""
+    showers, found = _read({"generated": generated}, asked.geometry, progress, asked)
+    return asked._replace(sources={**asked.sources, "generated": generated}, showers=showers, found=found)
+
+
+def announce(several: Sequence[Asked], saved: Path | None = None) -> None:
+    """Say on stderr how long the classifiers of all these generators will take; nothing if there are none."""
+    first = several[0]
+    if said := told_apart.announcement([one.showers for one in several], first.geometry, first.depth, saved):
+        print(said, file=sys.stderr, flush=True)
+
+
+def judge_read(asked: Asked, saved: Path | None = None, progress: bool = True) -> Metrics:
+    """Every metric of showers that have been read; the rest is as for `judge`."""
+    sources, showers, found, geometry, depth = asked
+    train = showers.get("train")
     n = (len(showers["reference"]), len(showers["generated"]))
-    sets, pairs = _sets(showers)
+    sets, pairs = floors.sets_and_pairs(showers)
     work = sum(map(len, sets.values())) + correlations.n_tiles(geometry) * _UNITS_PER_TILE
     compared = 2 * memorisation.n_compared(n[0]) if train is not None else 0
     with Progress(work + compared, "judge", enabled=progress) as bar:
@@ -90,10 +140,10 @@ def judge(
         compared_sets = [(digests[a], digests[b]) for a, b in pairs]
         cells = correlations.of_cells(compared_sets, rows, lambda tiles: bar.advance(tiles * _UNITS_PER_TILE))
         measured = [compare(*pair) | of_cells for pair, of_cells in zip(compared_sets, cells.measured, strict=True)]
-        metrics = _with_floor(measured, [(len(a), len(b)) for a, b in compared_sets])
+        metrics = floors.with_floor(measured, [(len(a), len(b)) for a, b in compared_sets])
         metrics["memorisation.share"] = _memorisation(showers, bar)
     told, roc = told_apart.judge(showers, geometry, depth, saved, progress)
-    result = Metrics(
+    return Metrics(
         _inputs(sources, showers, sets, pairs, geometry, depth) | {"inspection": _inspected(found)},
         metrics | told,
         tuple(_warnings(found, sets, pairs)),
@@ -103,14 +153,14 @@ def judge(
         | curves.events(showers["reference"], showers["generated"])
         | curves.examples(showers["reference"], showers["generated"]),
     )
-    if out is not None:
-        result.save(out)
-    return result
 
 
-def _read(sources: Sources, geometry: Any, progress: bool) -> tuple[dict[str, Sparse], dict[str, Inspection]]:
-    """Every set, front to back, and what is wrong with it."""
-    showers, found = {}, {}
+def _read(
+    sources: Sources, geometry: Any, progress: bool, before: Asked | None = None
+) -> tuple[dict[str, Sparse], dict[str, Inspection]]:
+    """Every set, front to back, and what is wrong with it; beside what was read before, if anything was."""
+    showers = dict(before.showers) if before else {}
+    found = dict(before.found) if before else {}
     with Progress(sum(map(count, sources.values())), "read", enabled=progress) as bar:
         for name, source in sources.items():
             showers[name], found[name] = inspection.read(
@@ -118,36 +168,10 @@ def _read(sources: Sources, geometry: Any, progress: bool) -> tuple[dict[str, Sp
             )
     copies = lambda name, of: int(inspection.copies(showers[name], showers[of]).sum())
     found["generated"] = replace(found["generated"], n_copied_reference=copies("generated", "reference"))
-    if "train" in showers:
-        for name in ("reference", "generated"):
+    for name in sources if "train" in showers else ():
+        if name != "train":
             found[name] = replace(found[name], n_copied=copies(name, "train"))
     return showers, found
-
-
-def _sets(showers: Mapping[str, Sparse]) -> tuple[dict[str, Sparse], list[Pair]]:
-    """What is digested, by name, and what is compared: for the value, for its floor, and, where that has other numbers
-    of showers, as many generated ones in the place of the floor's.
-
-    train: as many training showers as there are generated ones, none of them a copy of a reference shower.
-    """
-    reference, generated = showers["reference"], showers["generated"]
-    sets, pairs = {"reference": reference, "generated": generated}, [("reference", "generated")]
-    if "train" in showers:
-        fresh = np.flatnonzero(~inspection.copies(showers["train"], reference))
-        if 2 * len(fresh) > len(showers["train"]):
-            sets["train"] = showers["train"].take(fresh[evenly(len(fresh), len(generated))])
-            pairs.append(("reference", "train"))
-    if len(pairs) == 1 and len(reference) > 1:
-        even, odd = (np.arange(first, len(reference), 2) for first in (0, 1))
-        sets["half"] = reference.take(even)
-        sets["other half"] = reference.take(odd).spread(len(generated))
-        pairs.append(("half", "other half"))
-    if len(pairs) > 1:
-        of_floor, other = pairs[1]
-        if (len(sets[of_floor]), len(sets[other])) != (len(reference), len(generated)):
-            sets["as many"] = generated.spread(len(sets[other]))
-            pairs.append((of_floor, "as many"))
-    return sets, pairs
 
 
 def _digest(showers: Mapping[str, Sparse], maximum: float, geometry: Any, bar: Progress) -> dict[str, Digest]:
@@ -173,30 +197,6 @@ def _neighbours(sets: Mapping[str, Sparse], depth: Level, geometry: Any) -> int:
     return min(*map(len, sets.values()), depth.neighbours, int((_NEIGHBOUR_WORK / geometry.n_cells) ** 0.5))
 
 
-def _with_floor(measured: list[dict[str, Measured]], n: list[tuple[int, int]]) -> dict[str, Metric]:
-    """Each measure of the generated showers as a metric, with its floor. measured, n: of the value, then, if there are
-    any, of the floor and of as many generated showers; n are the showers that were compared."""
-    metrics = {}
-    for name, one in measured[0].items():
-        counts, more, floor = one.n or n[0], dict(one.more), None
-        if len(measured) > 1:
-            floor = measured[1][name]
-            more["floor_error"] = floor.error
-            if "reference" in one.more:
-                more["floor_reference"] = floor.more["reference"]
-            elif len(measured) > 2 and one.power and (floor.n or n[1]) != counts:
-                more |= _at_counts(one, floor, measured[2][name])
-        metrics[name] = metric(one.value, one.error, floor and floor.value, counts, one.reason, **more)
-    return metrics
-
-
-def _at_counts(one: Measured, floor: Measured, as_many: Measured) -> dict[str, float]:
-    """floor_at_counts, and the error of the value's excess over it; values go as (1/N + 1/M)^power at their floor."""
-    of_value, of_floor, of_as_many = (max(x.value, 0.0) ** (1 / one.power) for x in (one, floor, as_many))
-    at_counts = max(of_value - of_as_many + of_floor, 0.0) ** one.power
-    return {"floor_at_counts": at_counts, "excess_error": float(np.hypot(floor.error, as_many.error))}
-
-
 def _memorisation(showers: Mapping[str, Sparse], bar: Progress) -> Metric:
     """memorisation.share; its floor, 0.5, holds by construction."""
     n = (len(showers["reference"]), len(showers["generated"]))
@@ -218,7 +218,7 @@ def _inputs(
     sources: Sources,
     showers: Mapping[str, Sparse],
     sets: Mapping[str, Sparse],
-    pairs: list[Pair],
+    pairs: list[floors.Pair],
     geometry: Any,
     depth: Level,
 ) -> dict[str, Any]:
@@ -253,7 +253,7 @@ def _inspected(found: Mapping[str, Inspection]) -> dict[str, Any]:
     return {name: inspection.counts(one) for name, one in found.items()} | {"incident_energies": spectra}
 
 
-def _warnings(found: Mapping[str, Inspection], sets: Mapping[str, Sparse], pairs: list[Pair]) -> list[str]:
+def _warnings(found: Mapping[str, Inspection], sets: Mapping[str, Sparse], pairs: list[floors.Pair]) -> list[str]:
     """Sentences on what a reader has to know before the numbers."""
     said = [sentence for name, one in found.items() for sentence in inspection.complaints(one, NAMES[name])]
     energies = {name: one.incident_energy for name, one in found.items()}
