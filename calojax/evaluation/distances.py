@@ -9,6 +9,7 @@ from calojax.evaluation.measures import Measured
 from calojax.evaluation.sparse import evenly
 
 _FRECHET, _KERNEL = (10_000, 50_000), 10_000  # sizes of the protocol's draws
+_SEED = 42  # the protocol's
 _NEAREST = 5  # neighbours that a ball reaches to
 _ENOUGH = 20  # showers, below which nothing is said
 
@@ -24,11 +25,13 @@ def of_features(reference: Digest, other: Digest) -> dict[str, Measured]:
         return {name: Measured(np.nan, np.nan, reason, {}) for name in ("frechet", "fpd", "kpd")}
     features, batch = (reference.features, other.features), min(_KERNEL, n)
     plain = Measured(frechet.frechet_distance(*features), _frechet_error(*features), reason, {})
-    distance = kernel.kpd(*features, batch_size=batch)
+    distance = kernel.kpd(*features, batch_size=batch, seed=_SEED)
     return {
         "frechet": plain,
         "fpd": _extrapolated(*features, plain.error),
-        "kpd": Measured(distance.value, distance.error, reason, {"batch_size": float(batch)}),
+        "kpd": Measured(
+            distance.value, distance.error, reason, {"batch_size": batch, "num_batches": 10, "seed": _SEED}
+        ),
     }
 
 
@@ -42,8 +45,9 @@ def _extrapolated(x: np.ndarray, y: np.ndarray, error: float) -> Measured:
         reason = f"no more showers ({n}) than features ({n_features}): see `frechet`"
         return Measured(np.nan, np.nan, reason, {})
     least, most = min(_FRECHET[0], n), min(_FRECHET[1], 5 * n)
-    found = frechet.fpd(x, y, min_samples=least, max_samples=most)
-    more = {"min_samples": float(least), "max_samples": float(most), "fit_error": found.error}
+    found = frechet.fpd(x, y, min_samples=least, max_samples=most, seed=_SEED)
+    more = {"min_samples": least, "max_samples": most, "num_batches": 20, "num_points": 10, "seed": _SEED}
+    more["fit_error"] = found.error
     return Measured(found.value, float(np.hypot(found.error, error)), "", more)
 
 
