@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from calojax.evaluation import features
+from calojax.evaluation.energy import Energies
 from calojax.evaluation.features import Moments
 from calojax.evaluation.jackknife import BLOCKS
 from calojax.geometry import Grid, known_as
@@ -21,6 +22,8 @@ UNITS = {"e_tot": "", "e_layer": "MeV", "sparsity": "", "voxel": "MeV"}  # all o
 _RADIUS = 41.85  # mm, dataset 2
 _DS2 = (30.0, 30.0, 42.0, 20.0)  # upper ends in mm: |EC_eta|, width_eta, EC_r, width_r; dataset 3 has the same
 _DS1 = ((100.0, 100.0, 500.0, 500.0), (500.0, 400.0, 1500.0, 1500.0))  # layers 0 to 3; ids 12 and above
+
+_NARROW_FROM = 2.0**12  # MeV, the fifth energy of data set 1
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,15 @@ def families(moments: Moments, incident_energy: np.ndarray, geometry: Any) -> di
             made[name] = Family(name, layers, edges[: len(layers)], "mm")
     made["sparsity"] = Family("sparsity", every, np.tile(np.linspace(0, 1, 21), (len(every), 1)), "")
     return {name: made[name] for name in FAMILIES}
+
+
+def edges_in_bin(family: Family, bins: Energies, b: int, geometry: Any) -> np.ndarray:
+    """Edges (C, B + 1) of a family in one bin of energy; of E_tot/E_inc at each energy of data set 1 the protocol's."""
+    name = known_as(geometry) if bins.lines and family.name == "e_tot" else None
+    if name not in ("ds1-photons", "ds1-pions"):
+        return family.edges
+    narrow = name == "ds1-photons" and bins.edges[b + 1] > _NARROW_FROM
+    return np.linspace(*((0.9, 1.1) if narrow else (0.4, 1.4)), 21)[None]
 
 
 def values(family: str, moments: Moments, incident_energy: np.ndarray, layers: np.ndarray) -> np.ndarray:
