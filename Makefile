@@ -11,6 +11,9 @@ NEWEST = $(if $(filter file,$(origin PYTHON)),$(shell for minor in 15 14 13 12; 
 UNBOUNDED = import re, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
   print(*(re.sub(",<[^,]*", "", one) for one in project["dependencies"] + project["optional-dependencies"]["test"]))
 
+# a worker takes up to 2.5 GB; the tests of a file stay together, as they share what is costly
+PYTEST_RUN = -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
+
 .PHONY: demo test test-newest lint types bench docs clean
 
 demo: $(VENV)/.installed
@@ -18,7 +21,7 @@ demo: $(VENV)/.installed
 	$(BIN)/calojax demo pyramid --out runs/demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python $(PYTEST_RUN)
 
 test-newest:
 	@test -n "$(NEWEST)" || { echo "no Python 3.12 or newer found; give one with make PYTHON=..." >&2; exit 2; }
@@ -26,7 +29,7 @@ test-newest:
 	@.venv-newest/bin/pip install --quiet --upgrade $$(.venv-newest/bin/python -c '$(UNBOUNDED)')
 	@.venv-newest/bin/pip install --quiet --no-deps --editable .
 	@.venv-newest/bin/python -c 'import jax, sys; print("jax", jax.__version__, "on Python", sys.version)'
-	.venv-newest/bin/python -m pytest $(PYTEST)
+	.venv-newest/bin/python $(PYTEST_RUN)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

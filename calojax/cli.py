@@ -244,7 +244,7 @@ def _add_evaluate(commands) -> None:
     depth.add_argument("--full", action="store_true", help="the protocol of the CaloChallenge: hours")
     text = "other generators of the report: their showers, or folders judged before"
     p.add_argument("--compare", type=_named, nargs="+", action="extend", default=[], metavar="NAME=FILE", help=text)
-    text = "go on with the classifiers of an interrupted evaluation into the same folder"
+    text = "go on with the classifiers of an interrupted evaluation; done if the folder is, of an equal request"
     p.add_argument("--resume", action="store_true", help=text)
     p.add_argument("--published", action="store_true", help="the CaloChallenge's results in the report, as context")
     p.set_defaults(run=_evaluate)
@@ -258,7 +258,7 @@ def _evaluate(args) -> str:
         args.out,
         train=args.train,
         level="quick" if args.quick else "full" if args.full else "standard",
-        compare=dict(args.compare),
+        compare=_by_name(args.compare),
         published=args.published,
         resume=args.resume,
     )
@@ -270,6 +270,18 @@ def _geometry(args) -> Any:
 
     found = geometry.load(args.geometry)
     return found if args.threshold is None else dataclasses.replace(found, threshold=args.threshold)
+
+
+def _by_name(given: Sequence[tuple[str, Path]]) -> dict[str, Path]:
+    names = [name for name, _ in given]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(
+            where=f"--compare {twice}=",
+            found="is given twice",
+            rule="every generator has its own name",
+            remedy="call one of them differently",
+        )
+    return dict(given)
 
 
 # ---- arguments and words

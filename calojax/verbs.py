@@ -4,6 +4,8 @@ Paths may be strings. Energies are in MeV. Whatever cannot be used is an `InputE
 written.
 """
 
+import contextlib
+import dataclasses
 import functools
 import json
 import warnings
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from calojax.evaluation import Metrics
+    from calojax.evaluation.judging import Asked
     from calojax.generation import Showers
     from calojax.geometry import Cylinder
     from calojax.shards import Manifest
@@ -210,28 +213,44 @@ def evaluate(
     standard, or full (the protocol of the CaloChallenge). With `out`, a new or empty folder, metrics.json and the
     report (index.html) are written into it; compare: other generators for the report, by name, each showers as above or
     a folder judged before against the same reference; published: the CaloChallenge's results in the report, as context;
-    resume: go on with the classifiers of an interrupted evaluation into the same folder.
+    resume: go on with the classifiers of an interrupted evaluation into the same folder; if that is done, give what was
+    found, or an InputError if it was of something else.
     """
     from calojax import evaluation  # noqa: PLC0415
-    from calojax.evaluation import folder  # noqa: PLC0415
+    from calojax import geometry as geometries  # noqa: PLC0415
+    from calojax.evaluation import folder, judging, sources  # noqa: PLC0415
 
-    cache.keep_compiled()
-    judge = functools.partial(
-        evaluation.judge, reference, geometry=geometry, train=train, level=level, progress=progress
-    )
-    others = {name: _judged(source) for name, source in (compare or {}).items()}
     if out is None:
-        return judge(generated)
+        _refuse_without_folder(compare=compare, published=published, resume=resume)
+    cache.keep_compiled()
+    if out is None:
+        return evaluation.judge(reference, generated, geometry, train=train, level=level, progress=progress)
     from calojax import report  # noqa: PLC0415  (matplotlib)
 
     out = Path(out)
-    with folder.growing(out, resume) as place:
-        metrics = judge(generated, saved=place / "classifiers")
-        for name, source in others.items():
-            if not isinstance(source, evaluation.Metrics):
-                others[name] = judge(source, saved=place / "classifiers" / name)
-            evaluation.refuse_other_reference(metrics, others[name], name)
-        metrics.save(place)
+    geometry = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
+    evaluation.refuse_own_name(sources.title(sources.label(generated), "generated"), compare or {})
+    others = {name: _judged(source) for name, source in (compare or {}).items()}
+    done = folder.finished(out) if resume else None
+    with contextlib.nullcontext() if done else folder.growing(out, resume) as place:
+        _refuse_unusable({"reference": reference, "generated": generated, "train": train}, geometry)
+        _refuse_unusable(others, geometry)
+        asked = judging.read(reference, generated, geometry, train, level, progress)
+        others = {name: _beside(asked, source, name, progress) for name, source in others.items()}
+        shown = {"compare": {name: one.digests["generated"] for name, one in others.items()}, "published": published}
+        if done:
+            evaluation.refuse_other_request(out, done, asked.digests | {"level": level} | shown)
+            if (out / "index.html").exists():
+                return done
+        saved = place and place / "classifiers"
+        if progress and not done:
+            judging.announce([asked, *(one for one in others.values() if isinstance(one, judging.Asked))], saved)
+        judge = functools.partial(judging.judge_read, saved=saved, progress=progress)
+        metrics = done or judge(asked)
+        others = {name: judge(one) if isinstance(one, judging.Asked) else one for name, one in others.items()}
+        if place:
+            metrics = dataclasses.replace(metrics, inputs={**metrics.inputs, "report": shown})
+            metrics.save(place)
     with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
         report.write(out, metrics, compare=others, published=published, progress=progress)
     return metrics
@@ -258,6 +277,41 @@ def _report_losses(run: Path) -> None:
             report.write_run(run)
     except Exception as error:
         warnings.warn(f"{run} is trained, but its losses are not drawn: {error}", stacklevel=3)
+
+
+def _refuse_without_folder(**given: Any) -> None:
+    """InputError for the first argument that would say nothing."""
+    for name, value in given.items():
+        if value:
+            raise InputError(
+                where=f"evaluate, {name}",
+                found="is given without out",
+                rule="it is about the report, or what was interrupted, in a folder",
+                remedy="give out, or leave it away",
+            )
+
+
+def _refuse_unusable(given: Mapping[str, Any], geometry: "Cylinder") -> None:
+    """InputError for showers or folders, by name, that nothing can be made of, before all of them are read."""
+    from calojax import evaluation  # noqa: PLC0415
+    from calojax.evaluation import sources  # noqa: PLC0415
+
+    for name, source in given.items():
+        if isinstance(source, evaluation.Metrics):
+            evaluation.refuse_untraced(source, name)
+        elif source is not None:
+            sources.refuse_unusable(source, geometry, name=name)
+
+
+def _beside(asked: "Asked", source: Any, name: str, progress: bool) -> "Asked | Metrics":
+    """The showers of another generator to be judged in the same way, or what was found when they were."""
+    from calojax import evaluation  # noqa: PLC0415
+    from calojax.evaluation import judging  # noqa: PLC0415
+
+    if not isinstance(source, evaluation.Metrics):
+        return judging.read_another(asked, source, progress)
+    evaluation.refuse_other_reference(asked.digests, source, name)
+    return source
 
 
 def _judged(source: Any) -> Any:

@@ -9,11 +9,27 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """The cache of whoever runs the tests is neither read nor filled; it holds for subprocesses too."""
-    before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    """The cache of whoever runs the tests is neither read nor filled; it holds for subprocesses too.
+
+    What one worker compiles the others find, as do its subprocesses; all else in the cache is its own.
+    """
+    from calojax import cache  # noqa: PLC0415  (after the platform is set)
+
+    own, top = tmp_path_factory.mktemp("cache"), tmp_path_factory.getbasetemp()
+    shared = (top.parent if "PYTEST_XDIST_WORKER" in os.environ else top) / "compiled"
+    shared.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(own))
+        cache.folder().mkdir()
+        (cache.folder() / f"compiled-{cache.cpu()}").symlink_to(shared)
+        cache.keep_compiled()
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled():
+    """Programs of one module would fill the memory during the others; what they share is found in the cache."""
     yield
-    if before is None:
-        del os.environ["XDG_CACHE_HOME"]
-    else:
-        os.environ["XDG_CACHE_HOME"] = before
+    import jax  # noqa: PLC0415
+
+    jax.clear_caches()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from calojax import cache, verbs
@@ -21,6 +22,10 @@ def homeless(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("MPLCONFIGDIR", raising=False)
     monkeypatch.setattr(Path, "home", unknown)
+    kept = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    yield
+    jax.config.update("jax_compilation_cache_dir", kept)
 
 
 def test_the_folder_is_asked_for_only_where_it_is_needed(homeless, tmp_path):

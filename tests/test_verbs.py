@@ -274,3 +274,12 @@ def test_energies_fill_their_range_evenly_in_the_logarithm():
     assert np.all(abs(counts - 2_000) < 5 * np.sqrt(2_000))
     assert np.array_equal(energies, requested.energies(20_000, None, (1e3, 1e5), seed=1))
     assert np.all(requested.energies(5, 2_000.0, (1e3, 1e5), seed=1) == 2_000)
+
+
+# ---- what is judged
+
+
+@pytest.mark.parametrize("given", [{"compare": {"other": "other.hdf5"}}, {"published": True}, {"resume": True}])
+def test_what_is_about_a_folder_is_refused_without_one(given):
+    with pytest.raises(InputError, match=f"{next(iter(given))}: is given without out"):
+        verbs.evaluate("reference.hdf5", "generated.hdf5", "ds2", **given)

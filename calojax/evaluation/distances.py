@@ -6,6 +6,7 @@ from calojax.evaluation import frechet, kernel, neighbours
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.jackknife import BLOCKS, combine
 from calojax.evaluation.measures import Measured
+from calojax.evaluation.sparse import evenly
 
 _FRECHET, _KERNEL = (10_000, 50_000), 10_000  # sizes of the protocol's draws
 _NEAREST = 5  # neighbours that a ball reaches to
@@ -47,11 +48,11 @@ def _extrapolated(x: np.ndarray, y: np.ndarray, error: float) -> Measured:
 
 
 def of_showers(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
-    """prdc.precision|recall|density|coverage of the first `rows` showers of both sets."""
+    """prdc.precision|recall|density|coverage of `rows` showers evenly over each set."""
     names = neighbours.Prdc._fields
     if rows <= _NEAREST:
         return {f"prdc.{name}": Measured(np.nan, np.nan, "fewer than 6 showers", {}) for name in names}
-    real, fake = (neighbours.log_voxels(one.sample.showers, np.arange(rows)) for one in (reference, other))
+    real, fake = (neighbours.log_voxels(one.sample.showers, evenly(len(one), rows)) for one in (reference, other))
     found = neighbours.count(real, fake, _NEAREST)
     more = {"rows": float(rows), "nearest_k": float(_NEAREST)}
     return {

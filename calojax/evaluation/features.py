@@ -19,6 +19,7 @@ import numpy as np
 
 from calojax import geometry as geometries
 from calojax.evaluation import arrays
+from calojax.evaluation.sources import Source, blocks, count
 
 _ROWS = 1024
 
@@ -122,6 +123,20 @@ def shower_features(showers: np.ndarray, incident_energies: np.ndarray, geometry
     showers = arrays.showers(showers, geometry)
     incident_energies = arrays.incident_energies(incident_energies, len(showers))
     return of_moments(layer_moments(showers, geometry), incident_energies, geometry)
+
+
+def features_of(source: Source, geometry: Any) -> np.ndarray:
+    """`shower_features` of a file, or of (incident_energy (N,), showers (N, V)) in MeV: (N, F) float64.
+
+    A file is read a block of showers at a time: memory holds the features and one block. The judge makes the same ones,
+    bit for bit, of a file. Raises InputError for what cannot be showers of this geometry.
+    """
+    geometry = geometries.load(geometry)
+    found, first = np.empty((count(source), len(feature_names(geometry)))), 0
+    for block in blocks(source, geometry, name="showers"):
+        part = slice(first, first := first + len(block.showers))
+        found[part] = shower_features(block.showers, block.incident_energy, geometry)
+    return found
 
 
 def feature_names(geometry: Any) -> list[str]:

@@ -23,7 +23,8 @@ Pairs = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # direction -> per energ
 
 
 class FixedEnergyCorrelations(NamedTuple):
-    """values: direction -> Estimate (n_bins,), nan with under 10 pairs or too few showers; pairs: those that count."""
+    """values: direction -> Estimate (n_bins,), nan with under 10 pairs, too few showers or no cell that varies; pairs:
+    those that count."""
 
     values: dict[str, Estimate]
     pairs: Pairs
@@ -109,7 +110,7 @@ def _in_bin(hits: Patterns, fit: _Fit, pairs: dict[str, tuple[np.ndarray, np.nda
             products[d][k] = np.einsum("cn,cn->c", residual[left], residual[right])
     result = {}
     for d, (left, right) in sides.items():
-        if len(left) < LEAST_PAIRS or len(fit.rows) < 3 * n_blocks:
+        if len(left) < LEAST_PAIRS or len(fit.rows) < 3 * n_blocks or not variance.any():
             result[d] = (np.nan, np.nan)
             continue
         result[d] = jackknife(lambda v, p, a=left, b=right: _mean_correlation(v, p, a, b), variance, products[d])

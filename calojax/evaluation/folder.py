@@ -8,6 +8,12 @@ from pathlib import Path
 
 from calojax import writing
 from calojax.errors import InputError
+from calojax.evaluation.schema import FILE, Metrics, load_metrics
+
+
+def finished(out: Path) -> Metrics | None:
+    """What a judged folder holds; None if it is none yet."""
+    return load_metrics(out) if (out / FILE).exists() else None
 
 
 @contextmanager

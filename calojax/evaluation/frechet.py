@@ -18,6 +18,7 @@ import numpy as np
 
 from calojax.evaluation import arrays
 
+_ROWS = 2048  # that a processor's cache holds
 _NULL = 1e-13  # of the largest eigenvalue of the covariance: directions without spread
 
 
@@ -111,8 +112,12 @@ class _Moments(NamedTuple):
 def _moments(z: np.ndarray, counts: np.ndarray) -> _Moments:
     """Mean (d,) and covariance (d, d), float64, of rows (N, d + 1) ending in 1 that are there so often (N,)."""
     drawn = np.flatnonzero(counts)
-    weighted = z[drawn] * np.sqrt(counts[drawn], dtype=np.float32)[:, None]
-    sums = (weighted.T @ weighted).astype(np.float64)  # of products, and in the last row of the features and of ones
+    weight = np.sqrt(counts[drawn], dtype=np.float32)[:, None]
+    sums = np.zeros((z.shape[1],) * 2)  # of products, and in the last row of the features and of ones
+    for part in (slice(first, first + _ROWS) for first in range(0, len(drawn), _ROWS)):
+        weighted = z[drawn[part]]
+        weighted *= weight[part]
+        sums += weighted.T @ weighted
     n = sums[-1, -1]
     mean = sums[-1, :-1] / n
     return _Moments(mean, (sums[:-1, :-1] - n * np.outer(mean, mean)) / (n - 1))

@@ -105,7 +105,7 @@ def quantities(reference: Digest, other: Digest) -> dict[str, Measured]:
     for key, (a, b) in pairs.items():
         correlation = key.startswith("correlation")
         reason = (
-            "fewer than 10 pairs of cells vary enough, or too few showers"
+            "fewer than 10 pairs of cells vary enough in the reference, no cell varies, or too few showers"
             if correlation
             else "too few showers in this bin"
         )

@@ -44,17 +44,6 @@ class Sample:
         """K, the blocks that errors are made from."""
         return len(self.spectrum)
 
-    def half(self, parity: int) -> "Sample":
-        """Every second shower from row `parity` (0 or 1) on, in half as many blocks."""
-        rows = slice(parity, None, 2)
-        return Sample(
-            self.showers.take(np.arange(len(self))[rows]),
-            Moments(*(field[rows] for field in self.moments)),
-            self.patterns[rows],
-            self.spectrum[rows],
-            self.shares[rows],
-        )
-
 
 def collect(showers: Sparse, geometry: Any, edges: np.ndarray, *, advance: Advance | None = None) -> Sample:
     """Digest showers. edges (B + 1,): bins of the voxel energies, MeV; advance(n): called after every n showers."""

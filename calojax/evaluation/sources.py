@@ -44,6 +44,11 @@ def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS, any_va
         yield Block(energies[first : first + rows], showers[first : first + rows].astype(kind, copy=False))
 
 
+def refuse_unusable(source: Source, geometry: Any, *, name: str) -> None:
+    """InputError for what is no showers of this geometry, as far as can be told from the layout and the first one."""
+    next(blocks(source, geometry, name=name, rows=1, any_values=True))
+
+
 def count(source: Source) -> int:
     """How many showers there are, as far as can be told without reading them."""
     if isinstance(source, (str, Path)):
@@ -56,6 +61,11 @@ def count(source: Source) -> int:
 def label(source: Source) -> str:
     """The name of the file, or that it is arrays."""
     return writing.storable(Path(source).name) if isinstance(source, (str, Path)) else "arrays"
+
+
+def title(given: str, sample: str) -> str:
+    """What the showers of a sample are called, whose `label` is given."""
+    return f"{sample} showers" if given == "arrays" else given
 
 
 def origin(source: Source) -> dict[str, Any]:

@@ -135,12 +135,10 @@ def _distance(
 ) -> Line:
     if one.value is None or one.floor is None:
         return _unknown(title, name, one)
-    floor, floor_error = one.more.get("floor_at_counts"), one.more.get("floor_error")
+    floor, error = one.more.get("floor_at_counts"), one.more.get("excess_error")
     if floor is None:
-        floor = one.floor
-    elif floor_error is not None and one.floor:
-        floor_error *= floor / one.floor
-    excess, error = one.value - floor, _together(one.error, floor_error)
+        floor, error = one.floor, _together(one.error, one.more.get("floor_error"))
+    excess = one.value - floor
     level, said = _judge(abs(excess) if either_side else max(excess, 0.0), error, tolerance, looks)
     return Line(title, name, one.value, one.error, None, floor, excess, _over(excess, error), level, said)
 

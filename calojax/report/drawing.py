@@ -64,7 +64,13 @@ def look(sample: str) -> Look:
     if sample in COLOURS:
         return Look(COLOURS[sample], NAMES.get(sample, sample), "--" if sample == "train" else "-")
     number, _, name = sample.partition(":")
-    return Look(_OTHERS[int(number) % len(_OTHERS)], name)
+    return Look(_OTHERS[int(number) % len(_OTHERS)], _plain(name))
+
+
+def _plain(name: str) -> str:
+    """A name as a label that shows it as it is: matplotlib sets what is between two $ as a formula, and leaves labels
+    that begin with _ out of a legend."""
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import numpy as np
 
 from calojax.evaluation import words
 from calojax.evaluation.digest import STAGES
-from calojax.evaluation.schema import CURVES, Metrics, load_metrics
+from calojax.evaluation.schema import CURVES, Metrics, load_metrics, refuse_own_name, refuse_untraced
+from calojax.evaluation.sources import title
 from calojax.evaluation.verdicts import verdict
 from calojax.progress import Progress
 from calojax.report import (
@@ -61,6 +62,8 @@ def write(
     """
     out = Path(out)
     metrics = load_metrics(out) if metrics is None else metrics
+    for name, one in {str(out): metrics, **(compare or {})}.items():
+        refuse_untraced(one, name)
     title = title or " against ".join(_source(metrics, sample) for sample in ("generated", "reference"))
     sections = _comparison(metrics, dict(compare or {}), published) + _sections(metrics)
     with style(), Progress(sum(len(s.drawings) for s in sections), "report", unit="figures", enabled=progress) as bar:
@@ -74,6 +77,7 @@ def write(
     body = frame.template("judged.html").substitute(
         warnings=tables.warnings(metrics),
         contents=frame.contents(["Verdict", *(s.heading for s in sections), "All numbers"]),
+        draws=tables.draws(metrics),
         verdict="".join(map(tables.verdict_row, verdict(metrics))),
         sections="".join(drawn),
         table=tables.every_metric(metrics),
@@ -84,17 +88,18 @@ def write(
 
 def _source(metrics: Metrics, sample: str) -> str:
     """The name of the sample's file, or what it is."""
-    source = metrics.inputs[sample]["source"]
-    return f"{sample} showers" if source == "arrays" else source
+    return title(metrics.inputs[sample]["source"], sample)
 
 
 def _comparison(metrics: Metrics, others: dict[str, Metrics], published: bool) -> list[Section]:
     """This generator beside others."""
     if not others and not published:
         return []
-    generators = {_source(metrics, "generated"): metrics} | others
-    drawn = {name: one for name, one in generators.items() if one.curves}
-    drawings = [Drawing(lambda _: comparison.overlays(drawn))] if metrics.curves and len(drawn) > 1 else []
+    own = _source(metrics, "generated")
+    refuse_own_name(own, others)
+    generators = {own: metrics} | others
+    drawn = {name: one for name, one in generators.items() if comparison.drawable(one)}
+    drawings = [Drawing(lambda _: comparison.overlays(drawn))] if own in drawn and len(drawn) > 1 else []
     return [Section("Beside others", drawings, comparison.table(generators, context=published))]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jax import lax
 from scipy import stats
 
-from calojax import evaluation, geometry
+from calojax import digests, evaluation, geometry
 from calojax.errors import InputError
 from calojax.evaluation import classifiers, features
 from calojax.evaluation.classifiers import calibration, inputs, networks, resnet, splits, training
@@ -357,9 +357,22 @@ def test_what_is_saved_of_something_else_is_not_taken(toy, sparse, tmp_path, tra
     ask(generated, 1)
     ask(generated, 2)
     ask(sparse(70, 4), 2)
-    next(tmp_path.glob("*.json")).write_text("{")
+    ask(generated, 2)
+    assert len(trained) == 3  # one folder keeps all of them
+    for kept in tmp_path.glob("*.json"):
+        kept.write_text("{")
     ask(sparse(70, 4), 2)
     assert len(trained) == 4
+
+
+def test_what_is_saved_is_of_one_state_of_the_code_and_of_jax(toy, sparse, tmp_path, monkeypatch):
+    ask = lambda: classifiers.request(sparse(30, 1), sparse(70, 2), toy, "high", folder=tmp_path).identity
+    found = [ask(), ask()]
+    monkeypatch.setattr(digests, "of_code", lambda: "of other code")
+    found.append(ask())
+    monkeypatch.setattr(jax, "__version__", "0.0.1")
+    found.append(ask())
+    assert found[0] == found[1] and len(set(found)) == 3
 
 
 @pytest.mark.parametrize("kind", ["low", "low_normed"])

@@ -13,16 +13,17 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Every run of these tests compiles the same few functions, in this process and in others."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
-    for name, value in (
-        ("jax_compilation_cache_dir", folder),
-        ("jax_persistent_cache_min_compile_time_secs", 0.0),
-        ("jax_persistent_cache_min_entry_size_bytes", -1),
-    ):
-        jax.config.update(name, value)
-        os.environ[name.upper()] = str(value)
+def compiled_once(own_cache):
+    """Every run of these tests compiles the same few functions, in this process and in others without a command."""
+    names = (
+        "jax_compilation_cache_dir",
+        "jax_persistent_cache_min_compile_time_secs",
+        "jax_persistent_cache_min_entry_size_bytes",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setenv(name.upper(), str(getattr(jax.config, name)))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -204,7 +204,7 @@ def request(
     folder: every network is kept there when it is done, and is not trained again when the same is asked for.
     """
     sets = [generated, reference] + ([] if train is None else [train])
-    decisive = [kind, geometry.digest, epochs, training.BATCH]
+    decisive = [kind, geometry.digest, epochs, training.BATCH, digests.of_code(), jax.__version__]
     return Request(
         Counts(*map(len, sets)),
         make_inputs=lambda: inputs.stacked([inputs.of_showers(one, geometry, kind, np.float32) for one in sets]),
@@ -325,7 +325,8 @@ def _restored(request: Request, task: _Task) -> _Network | None:
 
 
 def _path(folder: Path, request: Request, task: _Task) -> Path:
-    return folder / f"{request.kind}-{task.seed}-{task.part}.json"
+    """Named after what it is of, so that one folder serves any number of generators."""
+    return folder / f"{request.kind}-{request.identity[:16]}-{task.seed}-{task.part}.json"
 
 
 class _Meter:

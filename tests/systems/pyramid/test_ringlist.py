@@ -24,30 +24,36 @@ def listed(prepared):
 
 
 def test_every_cell_has_one_turn(listed):
-    known, rings = listed
-    around = ringlist.surroundings(rings, known)
-    order, rank = ringlist.order(8, around), ringlist.rank(8, around)
-    for place, size in enumerate(np.asarray(around.size)):
-        turns = [int(cell) for cell in order[:, place] if cell < 8]
-        assert sorted(turns) == list(range(size))
-        assert [int(order[rank[cell, place], place]) for cell in range(size)] == list(range(size))
+    @jax.jit
+    def of(known, rings):
+        around = ringlist.surroundings(rings, known)
+        return around.size, ringlist.order(8, around), ringlist.rank(8, around)
+
+    sizes, order, rank = map(np.asarray, of(*listed))
+    for place, size in enumerate(sizes):
+        assert sorted(order[order[:, place] < 8, place]) == list(range(size))
+        assert order[rank[:size, place], place].tolist() == list(range(size))
 
 
 @pytest.mark.parametrize("cell", [0, 3, 7])
 def test_neighbours_are_seen_at_the_same_angle(listed, cell):
-    known, rings = listed
-    around = ringlist.surroundings(rings, known)
-    n_rings, size = len(around.size), np.asarray(around.size)
+    @jax.jit
+    def of(known, rings):
+        around = ringlist.surroundings(rings, known)
+        cells = jnp.minimum(cell, around.size - 1)
+        first, width = ringlist.near_from(around, cells, 8, None)
+        return around, cells, ringlist.neighbourhood(around, cells, 8, 1), first, width
+
+    around, cells, places, first, width = jax.tree.map(np.asarray, of(*listed))
+    n_rings, size = len(around.size), around.size
     numbers = np.where(np.arange(8) < size[:, None], 1 + np.arange(8 * n_rings).reshape(-1, 8), -1)  # -1 does not exist
     numbers = np.pad(numbers, ((0, 2), (0, 0)))
-    cells = jnp.minimum(cell, around.size - 1)
-    seen = numbers.ravel()[ringlist.neighbourhood(around, cells, 8, 1)].T
+    seen = numbers.ravel()[places].T
     own, near = seen[:, :7], seen[:, 7:].reshape(n_rings, -1, 3)
-    first, width = ringlist.near_from(around, cells, 8, None)
     assert width == 8
-    for place, at in enumerate(np.asarray(cells)):
+    for place, at in enumerate(cells):
         np.testing.assert_array_equal(own[place], numbers[place][(at + 1 + np.arange(7)) % size[place]])
-        for m, there in enumerate(np.asarray(around.near[:, place])):
+        for m, there in enumerate(around.near[:, place]):
             if there >= n_rings:
                 assert (near[place, m] == 0).all()
                 continue
@@ -58,22 +64,27 @@ def test_neighbours_are_seen_at_the_same_angle(listed, cell):
 
 def test_a_cell_sees_what_was_placed_before_it(listed):
     known, rings = listed
-    around = ringlist.surroundings(rings, known)
-    order, near, size = ringlist.order(8, around), np.asarray(around.near), np.asarray(around.size)
+    around = jax.jit(ringlist.surroundings)(rings, known)
+    order = jax.jit(lambda around: ringlist.order(8, around))(around)
+    memory = lambda around: cells.memory(around, order)
+    put = jax.jit(lambda around, seen, step, hit: memory(around).put(seen, step, hit))
+
+    @jax.jit
+    def unpacked(seen):
+        words = (seen.own, 7), (seen.faces, 8), (seen.others, 5)
+        return [jnp.stack([ringbits.unpack(each, width) for each in bits]) for bits, width in words]
+
+    near, near_size, size = (np.asarray(x) for x in (around.near, around.near_size, around.size))
     pattern = np.random.default_rng(0).random((len(size), 8)) < 0.4
     states = np.zeros((2, len(size) + 2, 8))  # placed, hit; nothing beyond the rings
-    memory = cells.memory(around, order)
-    seen = memory.start
+    seen = jax.jit(lambda around: memory(around).start)(around)
     for step, cell in enumerate(np.asarray(order)):
-        own, faces, others = (
-            np.stack([ringbits.unpack(words, width) for words in bits])
-            for bits, width in ((seen.own, 7), (seen.faces, 8), (seen.others, 5))
-        )
+        own, faces, others = map(np.asarray, unpacked(seen))
         for place, at in enumerate(np.minimum(cell, size - 1)):
             row = states[:, place]
             np.testing.assert_array_equal(own[..., place], row[:, (at + 1 + np.arange(7)) % size[place]])
             for m, there in enumerate(near[:, place]):
-                n = int(around.near_size[m, place])
+                n = near_size[m, place]
                 same, row = int(np.floor((at + 0.5) / size[place] * n)), states[:, there]
                 if m < coarse.FACES:
                     np.testing.assert_array_equal(faces[:, m, :, place], row[:, (same + np.arange(8)) % n])
@@ -84,8 +95,9 @@ def test_a_cell_sees_what_was_placed_before_it(listed):
         states[0, exists, cell[exists]] = 1
         states[1, exists, cell[exists]] = pattern[exists, cell[exists]]
         hit = pattern[np.arange(len(size)), np.minimum(cell, 7)] & (cell < size)
-        seen = memory.put(seen, step, jnp.asarray(hit))
-    np.testing.assert_array_equal(memory.pattern(seen), (pattern & (np.arange(8) < size[:, None])).T)
+        seen = put(around, seen, step, hit)
+    found = jax.jit(lambda around, seen: memory(around).pattern(seen))(around, seen)
+    np.testing.assert_array_equal(found, (pattern & (np.arange(8) < size[:, None])).T)
 
 
 def test_neighbours_get_their_turn_one_after_the_other():
