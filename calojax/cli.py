@@ -5,6 +5,7 @@ or the arguments (one sentence); 130 interrupted by Ctrl-C, SIGTERM or SIGUSR1.
 """
 
 import argparse
+import dataclasses
 import io
 import json
 import os
@@ -234,6 +235,8 @@ def _add_evaluate(commands) -> None:
     p.add_argument("reference", type=_path, metavar="REFERENCE")
     p.add_argument("generated", type=_path, metavar="GENERATED")
     p.add_argument("--geometry", required=True, metavar="G", help=_GEOMETRIES)
+    text = "energy from which a cell counts as hit; default: the geometry's"
+    p.add_argument("--threshold", type=_energy, metavar="MEV", help=text)
     p.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder of the report and metrics.json")
     p.add_argument("--train", type=_path, metavar="FILE", help="the training showers: gives floors and memorised share")
     depth = p.add_mutually_exclusive_group()
@@ -251,7 +254,7 @@ def _evaluate(args) -> str:
     metrics = calojax.evaluate(
         args.reference,
         args.generated,
-        args.geometry,
+        _geometry(args),
         args.out,
         train=args.train,
         level="quick" if args.quick else "full" if args.full else "standard",
@@ -260,6 +263,13 @@ def _evaluate(args) -> str:
         resume=args.resume,
     )
     return f"{args.out}: {len(metrics)} metrics in metrics.json, report in index.html"
+
+
+def _geometry(args) -> Any:
+    from calojax import geometry  # noqa: PLC0415  (NumPy)
+
+    found = geometry.load(args.geometry)
+    return found if args.threshold is None else dataclasses.replace(found, threshold=args.threshold)
 
 
 def _by_name(given: Sequence[tuple[str, Path]]) -> dict[str, Path]:

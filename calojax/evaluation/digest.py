@@ -14,11 +14,12 @@ from calojax.evaluation.histograms import Family
 from calojax.evaluation.sample import Sample
 
 STAGES = ("hit_layers", "hit_rings", "hit_cells")
+_FINE = 12  # bins of energy for curves
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What the reference fixes for everyone: histograms by name, energy bins (four, and fine ones), pairs of cells."""
+    """What the reference fixes for everyone: histograms by name, energy bins (few, and fine ones), pairs of cells."""
 
     geometry: Any
     families: dict[str, Family]
@@ -42,7 +43,7 @@ def frame(reference: Sample, spectrum_edges: np.ndarray, geometry: Any) -> Frame
         families[stage] = Family(stage, whole, np.arange(-0.5, size + 1)[None], "")
     bins = energy.energy_bins(reference.incident_energy)
     pairs = fixed_energy.fixed_energy_correlations(reference.patterns, reference.incident_energy, geometry, bins).pairs
-    return Frame(geometry, families, bins, energy.fine_bins(reference.incident_energy), pairs)
+    return Frame(geometry, families, bins, energy.energy_bins(reference.incident_energy, _FINE), pairs)
 
 
 @dataclass(frozen=True)

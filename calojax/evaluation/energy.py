@@ -1,4 +1,4 @@
-"""Bins in incident energy, equal in ln E."""
+"""Bins in incident energy: around each energy if there are few different ones, else equal in ln E."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,16 @@ import numpy as np
 
 from calojax.evaluation import arrays
 
+_LINES = 32  # different energies at most, for a spectrum to be one of lines
+
+_MOST = 32  # different energies that are a spectrum of lines
+
 
 class Energies(NamedTuple):
-    """Edges (n + 1,) in MeV; a shower at an outer edge is inside."""
+    """Edges (n + 1,) in MeV; a shower at an outer edge is inside. lines: there is a bin around each energy."""
 
     edges: np.ndarray
+    lines: bool = False
 
     @property
     def n_bins(self) -> int:
@@ -32,19 +37,14 @@ class Energies(NamedTuple):
 def energy_bins(incident_energy: np.ndarray, n_bins: int = 4) -> Energies:
     """n_bins bins equal in ln E between the smallest and largest of the energies (N,), MeV; one bin if all are equal.
 
-    The outer edges are a millionth wider, so that the same energies written in float32 stay inside.
+    Of at most 32 different energies, with two showers each or more on average, there is a bin around each. The outer
+    edges are a millionth wider, so that the same energies written in float32 stay inside.
     """
     incident_energy = arrays.incident_energies(incident_energy, np.size(incident_energy))
-    low, high = float(np.min(incident_energy)), float(np.max(incident_energy))
-    if high <= low * (1 + 1e-5):
-        n_bins = 1
-    return Energies(np.geomspace(low * (1 - 1e-6), high * (1 + 1e-6), n_bins + 1))
-
-
-def fine_bins(incident_energy: np.ndarray, n_bins: int = 12) -> Energies:
-    """Bins for curves against energy: one around each energy if there are few different ones, else equal in ln E."""
     different = np.unique(incident_energy)
-    if 1 < len(different) <= 32:
-        middles = np.sqrt(different[1:] * different[:-1])
-        return Energies(np.concatenate([[different[0] * (1 - 1e-6)], middles, [different[-1] * (1 + 1e-6)]]))
-    return energy_bins(incident_energy, n_bins)
+    low, high = different[0] * (1 - 1e-6), different[-1] * (1 + 1e-6)
+    if different[-1] <= different[0] * (1 + 1e-5):
+        return Energies(np.array([low, high]))
+    if len(different) <= min(_LINES, len(incident_energy) / 2):
+        return Energies(np.array([low, *np.sqrt(different[1:] * different[:-1]), high]), lines=True)
+    return Energies(np.geomspace(low, high, n_bins + 1))

@@ -2,7 +2,7 @@
 
 Bins of the CaloChallenge (code/evaluate_plotting_helper.py). Logarithmic bins go from the threshold to the largest
 value of the reference; differs from the source in that this largest value is always inside (there, rounding decides).
-For geometries outside the challenge the bins of dataset 2 are scaled with the radius of the detector. Crystals see
+For geometries outside the challenge the bins of dataset 2 are scaled, layer by layer, with the radius. Crystals see
 nearly all energy, so that E_tot/E_inc lies within a few percent: its bins follow from the reference there.
 """
 
@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 
 from calojax.evaluation import features
+from calojax.evaluation.energy import Energies
 from calojax.evaluation.features import Moments
 from calojax.evaluation.jackknife import BLOCKS
-from calojax.geometry import Grid
+from calojax.geometry import Grid, known_as
 
 FAMILIES = ("e_tot", "e_layer", "ec_eta", "ec_phi", "width_eta", "width_phi", "ec_r", "width_r", "sparsity")
 UNITS = {"e_tot": "", "e_layer": "MeV", "sparsity": "", "voxel": "MeV"}  # all others mm
 _RADIUS = 41.85  # mm, dataset 2
 _DS2 = (30.0, 30.0, 42.0, 20.0)  # upper ends in mm: |EC_eta|, width_eta, EC_r, width_r; dataset 3 has the same
 _DS1 = ((100.0, 100.0, 500.0, 500.0), (500.0, 400.0, 1500.0, 1500.0))  # layers 0 to 3; ids 12 and above
+
+_NARROW_FROM = 2.0**12  # MeV, the fifth energy of data set 1
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,16 @@ def families(moments: Moments, incident_energy: np.ndarray, geometry: Any) -> di
     """The nine feature families with the bins that follow from the reference: moments of (N, L), energies (N,), MeV."""
     every, binned = np.arange(geometry.n_layers), features.alpha_layers(geometry)
     whole = np.array([-1])
-    ends = np.array([0.5, 1.5])
+    ends = (0.5, 1.5)
     if isinstance(geometry, Grid):
         ratio = values("e_tot", moments, incident_energy, whole)
-        ends = ratio.mean() + max(float(ratio.std()), 1e-3) * np.array([-5, 5])
-    made = {"e_tot": Family("e_tot", whole, np.linspace(*ends, 101)[None], "")}
+        mean, half = float(ratio.mean()), 5 * max(float(ratio.std()), 1e-3)
+        ends = (mean - half, mean + half)
+    made = {"e_tot": Family("e_tot", whole, np.linspace(ends[0], ends[1], 101)[None], "")}
     top = moments.energy.max(axis=0, initial=0.0)
     edges = np.stack([log_edges(geometry.threshold, value, 39) for value in top])
     made["e_layer"] = Family("e_layer", every, edges, "MeV", logarithmic=True)
-    sizes = np.array([_sizes(geometry, position) for position in every])
+    sizes = np.array(_sizes(geometry))
     for column, names, layers, low in (
         (0, ("ec_eta", "ec_phi"), binned, -1.0),
         (1, ("width_eta", "width_phi"), binned, 0.0),
@@ -58,6 +62,15 @@ def families(moments: Moments, incident_energy: np.ndarray, geometry: Any) -> di
             made[name] = Family(name, layers, edges[: len(layers)], "mm")
     made["sparsity"] = Family("sparsity", every, np.tile(np.linspace(0, 1, 21), (len(every), 1)), "")
     return {name: made[name] for name in FAMILIES}
+
+
+def edges_in_bin(family: Family, bins: Energies, b: int, geometry: Any) -> np.ndarray:
+    """Edges (C, B + 1) of a family in one bin of energy; of E_tot/E_inc at each energy of data set 1 the protocol's."""
+    name = known_as(geometry) if bins.lines and family.name == "e_tot" else None
+    if name not in ("ds1-photons", "ds1-pions"):
+        return family.edges
+    narrow = name == "ds1-photons" and bins.edges[b + 1] > _NARROW_FROM
+    return np.linspace(*((0.9, 1.1) if narrow else (0.4, 1.4)), 21)[None]
 
 
 def values(family: str, moments: Moments, incident_energy: np.ndarray, layers: np.ndarray) -> np.ndarray:
@@ -101,9 +114,12 @@ def log_edges(low: float, high: float, n_bins: int) -> np.ndarray:
     return edges
 
 
-def _sizes(geometry: Any, position: int) -> tuple[float, ...]:
-    """Upper ends of |EC_eta|, width_eta, EC_r and width_r of one layer, mm."""
-    if geometry.name in ("ds1-photons", "ds1-pions"):
-        return _DS1[geometry.layers[position].id >= 12]
-    scale = geometry.reach / _RADIUS
-    return tuple(scale * size for size in _DS2)
+def _sizes(geometry: Any) -> list[tuple[float, ...]]:
+    """Upper ends of |EC_eta|, width_eta, EC_r and width_r of each layer, mm."""
+    if isinstance(geometry, Grid):
+        reaches = [geometry.reach]
+    elif known_as(geometry) in ("ds1-photons", "ds1-pions"):
+        return [_DS1[layer.id >= 12] for layer in geometry.layers]
+    else:
+        reaches = [layer.r_edges[-1] for layer in geometry.layers]
+    return [tuple(reach / _RADIUS * size for size in _DS2) for reach in reaches]

@@ -64,7 +64,8 @@ def separations_in_bins(reference: Digest, other: Digest) -> dict[str, Measured]
         values = [one.values(name) for one in (reference, other)]
         for b in range(bins.n_bins):
             inside = [x[place == b] for x, place in zip(values, places, strict=True)]
-            counts = [histograms.counts(x, family.edges) for x in inside]
+            edges = histograms.edges_in_bin(family, bins, b, reference.frame.geometry)
+            counts = [histograms.counts(x, edges) for x in inside]
             value, error = (each[-2] for each in jackknife(_with_mean_and_max, *(c[..., 1:-1] for c in counts)))
             enough = min(map(len, inside)) >= 2 * BLOCKS
             more = {"energy_low": bins.edges[b], "energy_high": bins.edges[b + 1]}

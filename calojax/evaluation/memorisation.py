@@ -23,7 +23,7 @@ from calojax.evaluation.sparse import Sparse
 WINDOW = 0.05  # in ln E
 _MOST = 5000  # reference showers looked at
 _TOGETHER = 128
-_EQUAL = 1e-5  # squared distances this close are equal: float32 rounding
+_EQUAL = 1e-5  # squared distances this close, in units of the squared norms, are equal: float32 rounding
 
 
 class Memorisation(NamedTuple):
@@ -53,7 +53,8 @@ def share(reference: Sparse, generated: Sparse, train: Sparse, advance: Any = No
     different, which = np.unique(matched, return_inverse=True)
     of_reference = nearest_distance(reference, chosen, train, advance)
     of_generated = nearest_distance(generated, different, train, advance)[which]
-    nearer, equal = of_generated < of_reference - _EQUAL, np.abs(of_generated - of_reference) <= _EQUAL
+    rounding = _EQUAL * (_norms(reference, chosen) + _norms(generated, different)[which]) / 2
+    nearer, equal = of_generated < of_reference - rounding, np.abs(of_generated - of_reference) <= rounding
     return Memorisation(
         float(np.mean(nearer) + np.mean(equal) / 2),
         float(0.5 / np.sqrt(len(different))),
@@ -103,6 +104,13 @@ def nearest_distance(showers: Sparse, rows: np.ndarray, train: Sparse, advance: 
     back = np.empty(len(rows))
     back[np.argsort(showers.incident_energy[rows], kind="stable")] = result
     return back
+
+
+def _norms(showers: Sparse, rows: np.ndarray) -> np.ndarray:
+    """Squared norms (n,) of the vectors sqrt(E_cell / E_inc) of the given rows (n,): E_tot / E_inc."""
+    taken = showers.take(rows)
+    total = np.concatenate([[0.0], np.cumsum(taken.energy, dtype=np.float64)])[taken.offsets]
+    return np.diff(total) / taken.incident_energy
 
 
 def _roots(showers: Sparse, rows: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ _HOME = {
     "Grid": "grid",
     "Layer": "cylinder",
     "from_json": "cylinder",
+    "known_as": "catalogue",
     "load": "catalogue",
     "names": "catalogue",
     "read_binning": "binning",

@@ -41,8 +41,10 @@ _PIONS = {
 
 def load(source: str | Path | Cylinder | Grid) -> Cylinder | Grid:
     """A geometry by name (`names()`), or from a CaloChallenge binning XML: `PATH`, or `PATH:PARTICLE` if the file holds
-    several particles; or the geometry that is given. Raises InputError for an unknown name and for a file that cannot
-    be used."""
+    several particles; or the geometry that is given. An XML with the layers of a built-in geometry is that geometry.
+
+    Raises InputError for an unknown name and for a file that cannot be used.
+    """
     if isinstance(source, (Cylinder, Grid)):
         return source
     text = str(source)
@@ -50,13 +52,27 @@ def load(source: str | Path | Cylinder | Grid) -> Cylinder | Grid:
         return _built_in(text)
     path, _, particle = text.rpartition(":") if not _is_file(text) and ":" in text else (text, "", "")
     if path.lower().endswith(".xml") or _is_file(path):
-        return read_binning(path, particle or None)
+        found = read_binning(path, particle or None)
+        name = known_as(found)
+        return found if name is None else _built_in(name)
     raise InputError(
         where=f"geometry {text}",
         found="is neither a name nor a file",
         rule=f"the names are {', '.join(names())}",
         remedy="give one of them or the path of a binning XML",
     )
+
+
+def known_as(geometry: Cylinder | Grid) -> str | None:
+    """The name of the built-in cylinder whose layers have the same ids, rings and alpha bins; None if there is none."""
+    if not isinstance(geometry, Cylinder):
+        return None
+    cylinders = ((name, found) for name in names() if isinstance(found := _built_in(name), Cylinder))
+    return next((name for name, found in cylinders if _binning(found) == _binning(geometry)), None)
+
+
+def _binning(cylinder: Cylinder) -> list[tuple]:
+    return [(layer.id, layer.n_alpha, tuple(round(r, 6) for r in layer.r_edges)) for layer in cylinder.layers]
 
 
 def _is_file(text: str) -> bool:

@@ -81,7 +81,10 @@ def e_tot_in_bins(metrics: Metrics) -> Picture:
     """E_tot/E_inc in each energy bin."""
     edges = metrics.curves["bins.edges"]
     n_bins = len(edges) - 1
-    drawn, places = ratio_panels(1, n_bins, 3.6, 4.0)
+    columns = min(n_bins, 5)
+    drawn, places = ratio_panels(-(-n_bins // columns), columns, 3.6, 4.0)
+    for axis in (one for place in places[n_bins:] for one in place):
+        axis.set_axis_off()
     shares = samples(metrics, "e_tot_in_bins")
     for b in range(n_bins):
         title = energy_range(edges[b], edges[b + 1])

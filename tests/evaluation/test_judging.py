@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from calojax import evaluation
+from calojax import cli, evaluation, geometry
 from calojax.errors import InputError
 from calojax.files import calochallenge
 
@@ -279,3 +279,16 @@ def test_every_separation_power_says_what_it_does_not_see(toy, draw):
     assert max(shares) > min(shares)
     assert mean.more["outside_generated"] == pytest.approx(np.mean(shares))
     assert found["separation.e_layer.max"].more["outside_generated"] == worst.more["outside_generated"]
+
+
+def test_another_threshold_can_be_asked_for_on_the_command_line(tmp_path):
+    g = geometry.load("ds2")
+    path = tmp_path / "few.hdf5"
+    with calochallenge.Writer(path, g) as writer:
+        writer.append(np.full(5, 1e4), np.tile(np.linspace(0, 2, g.n_cells, dtype=np.float32), (5, 1)))
+    out = tmp_path / "judged"
+    arguments = [str(path), str(path), "--geometry", "ds2", "--threshold", "1", "--quick", "--out", str(out)]
+    assert cli.main(["evaluate", *arguments]) == 0
+    found = evaluation.load_metrics(out)
+    assert found.inputs["geometry"]["threshold"] == 1
+    assert found["hits.0.mean"].value == g.n_cells / 2

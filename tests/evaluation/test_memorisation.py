@@ -1,5 +1,7 @@
 """The share of memorised showers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,15 @@ def test_distances_are_those_of_a_direct_search(toy, draw):
     assert found.distance_reference == pytest.approx(d_reference.mean(), rel=1e-3)
     assert found.distance_generated == pytest.approx(d_generated.mean(), rel=1e-3)
     assert found.share == pytest.approx(np.mean(d_generated < d_reference))
+
+
+@pytest.mark.parametrize("response", [1, 2**-10, 2**-20])
+def test_the_share_does_not_depend_on_the_response_of_the_calorimeter(toy, draw, response):
+    """What is deposited may be a small part of the incident energy."""
+    seen = dataclasses.replace(toy, threshold=toy.threshold * response)
+    reference, generated, train = ((e, s * np.float32(response)) for e, s in (draw(100, 1), draw(100, 2), draw(300, 3)))
+    found = evaluation.memorisation_share(reference, generated, train, seen)
+    expected = evaluation.memorisation_share(draw(100, 1), draw(100, 2), draw(300, 3), toy)
+    assert found.share == expected.share
+    copies = evaluation.memorisation_share(reference, (train[0][:100], train[1][:100]), train, seen)
+    assert copies.share > 0.98

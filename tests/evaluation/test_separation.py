@@ -1,10 +1,13 @@
 """Separation powers, against values of the challenge's public script."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from calojax import evaluation, geometry
-from calojax.evaluation import digest, histograms, inspection, measures, sample
+from calojax.evaluation import digest, features, histograms, inspection, measures, sample
+from calojax.geometry import Cylinder, Layer
 
 PUBLIC = {  # first, middle and last layer
     "e_layer": (0.13483895293597623, 0.10939359106112201, 0.08998495407783481),
@@ -79,3 +82,23 @@ def test_samples_of_one_distribution_are_at_the_expected_floor_with_the_expected
 def test_the_last_bin_holds_its_upper_edge_and_outside_is_counted():
     counts = histograms.counts(np.array([[0.0], [1.0], [1.5], [-1.0], [np.nan]]), np.linspace(0, 1, 5)[None], 1)
     assert counts[0, 0].tolist() == [1, 1, 0, 0, 1, 2]
+
+
+def ends(g):
+    """Upper ends of the bins of |EC_eta|, EC_r and width_r, layer by layer."""
+    energy = np.ones((3, g.n_layers))
+    moments = features.Moments(*[energy] * len(features.Moments._fields))
+    found = histograms.families(moments, np.full(3, 1e3), g)
+    return [found[name].edges[:, -1].tolist() for name in ("ec_eta", "ec_r", "width_r")]
+
+
+def test_ranges_follow_from_the_layers_and_not_from_the_name():
+    photons = geometry.load("ds1-photons")
+    expected = [[100, 100], [500, 500, 500, 500, 1500], [500, 500, 500, 500, 1500]]
+    assert ends(photons) == ends(dataclasses.replace(photons, name="mine", threshold=0.01)) == expected
+    assert ends(geometry.load("ds2"))[1] == pytest.approx([42.0] * 45)
+
+
+def test_elsewhere_every_layer_has_bins_of_its_own_size():
+    layers = [Layer(i, (0.0, r), 2, float(i), i + 1.0) for i, r in enumerate((41.85, 418.5))]
+    assert ends(Cylinder("two", tuple(layers), 0.1)) == [pytest.approx(x) for x in ([30, 300], [42, 420], [20, 200])]

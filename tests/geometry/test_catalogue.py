@@ -68,17 +68,6 @@ def test_the_only_particle_of_a_file_need_not_be_named(tmp_path):
     assert geometry.load(path).n_cells == 3
 
 
-def test_a_built_in_geometry_written_as_xml_has_the_same_cells(tmp_path):
-    pions = geometry.load("ds1-pions")
-    layers = "".join(
-        f'<Layer id="{layer.id}" r_edges="{",".join(map(str, layer.r_edges))}" n_bin_alpha="{layer.n_alpha}"/>'
-        for layer in pions.layers
-    )
-    path = tmp_path / "pions.xml"
-    path.write_text(f'<Bins><Bin pid="211" name="pion">{layers}</Bin></Bins>')
-    assert geometry.load(path).layers == pions.layers
-
-
 BAD = {
     "not XML": ("<Bins><Bin", "cannot be read"),
     "foreign": ("<html/>", "no Bins/Bin"),
@@ -117,3 +106,18 @@ def test_a_file_that_is_no_binning_is_refused_by_name(tmp_path, case):
 def test_what_cannot_be_found_is_refused_with_what_there_is(binning, name, said):
     with pytest.raises(InputError, match=said):
         geometry.load(name.format(binning=binning))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_binning_xml_of_a_built_in_geometry_is_that_geometry(tmp_path, name):
+    layers = geometry.load(name).layers
+    lines = [
+        f'<Layer id="{x.id}" r_edges="{",".join(map(repr, x.r_edges))}" n_bin_alpha="{x.n_alpha}"/>' for x in layers
+    ]
+    path = tmp_path / "mine.xml"
+    path.write_text(f'<Bins><Bin pid="1" name="p">{"".join(lines)}</Bin></Bins>')
+    assert geometry.load(path) == geometry.load(name) == geometry.load(geometry.load(name))
+    assert geometry.known_as(geometry.read_binning(path)) == name
+    path.write_text(path.read_text().replace('id="0"', 'id="5000"', 1))
+    assert geometry.known_as(geometry.load(path)) is None and geometry.load(path).name == "mine:p"
+    assert geometry.known_as(geometry.load("crystals-20x20")) is None
