@@ -219,6 +219,7 @@ def evaluate(
     from calojax import evaluation  # noqa: PLC0415
     from calojax import geometry as geometries  # noqa: PLC0415
     from calojax.evaluation import folder, judging, sources  # noqa: PLC0415
+    from calojax.evaluation import published as published_results  # noqa: PLC0415
 
     if out is None:
         _refuse_without_folder(compare=compare, published=published, resume=resume)
@@ -229,6 +230,8 @@ def evaluate(
 
     out = Path(out)
     geometry = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
+    if published and not published_results.published(geometry.name):
+        warnings.warn(f"there are no published results on {geometry.name}: the report shows none", stacklevel=2)
     evaluation.refuse_own_name(sources.title(sources.label(generated), "generated"), compare or {})
     others = {name: _judged(source) for name, source in (compare or {}).items()}
     done = folder.finished(out) if resume else None
