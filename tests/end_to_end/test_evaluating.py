@@ -202,7 +202,9 @@ def test_other_generators_are_looked_at_before_anything_is_judged(
     other = tmp_path / "other.hdf5"
     if spoiled == "judged":
         other.mkdir()
-        inputs = {"reference": {"digest": "of another"}}
+        sample = {"source": "a file", "showers": 50, "digest": "of another"}
+        floor = {"kind": "halves of the reference", "n_reference": 25, "n_generated": 25}
+        inputs = {"reference": sample, "generated": sample, "geometry": {"name": "ds1-photons"}, "floor": floor}
         (other / "metrics.json").write_text(
             json.dumps({"schema": "calojax.metrics/1", "inputs": inputs, "metrics": {}})
         )
