@@ -219,6 +219,7 @@ def evaluate(
     from calojax import evaluation  # noqa: PLC0415
     from calojax import geometry as geometries  # noqa: PLC0415
     from calojax.evaluation import folder, judging, sources  # noqa: PLC0415
+    from calojax.evaluation import published as published_results  # noqa: PLC0415
 
     if out is None:
         _refuse_without_folder(compare=compare, published=published, resume=resume)
@@ -228,14 +229,16 @@ def evaluate(
     from calojax import report  # noqa: PLC0415  (matplotlib)
 
     out = Path(out)
-    geometry = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
+    cells: Any = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
+    if published and not published_results.published(cells.name):
+        warnings.warn(f"there are no published results on {cells.name}: the report shows none", stacklevel=2)
     evaluation.refuse_own_name(sources.title(sources.label(generated), "generated"), compare or {})
     others = {name: _judged(source) for name, source in (compare or {}).items()}
     done = folder.finished(out) if resume else None
     with contextlib.nullcontext() if done else folder.growing(out, resume) as place:
-        _refuse_unusable({"reference": reference, "generated": generated, "train": train}, geometry)
-        _refuse_unusable(others, geometry)
-        asked = judging.read(reference, generated, geometry, train, level, progress)
+        _refuse_unusable({"reference": reference, "generated": generated, "train": train}, cells)
+        _refuse_unusable(others, cells)
+        asked = judging.read(reference, generated, cells, train, level, progress)
         others = {name: _beside(asked, source, name, progress) for name, source in others.items()}
         shown = {"compare": {name: one.digests["generated"] for name, one in others.items()}, "published": published}
         if done:
@@ -291,7 +294,7 @@ def _refuse_without_folder(**given: Any) -> None:
             )
 
 
-def _refuse_unusable(given: Mapping[str, Any], geometry: "Cylinder") -> None:
+def _refuse_unusable(given: Mapping[str, Any], geometry: Any) -> None:
     """InputError for showers or folders, by name, that nothing can be made of, before all of them are read."""
     from calojax import evaluation  # noqa: PLC0415
     from calojax.evaluation import sources  # noqa: PLC0415

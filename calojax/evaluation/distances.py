@@ -46,9 +46,8 @@ def _extrapolated(x: np.ndarray, y: np.ndarray, error: float) -> Measured:
         return Measured(np.nan, np.nan, reason, {})
     least, most = min(_FRECHET[0], n), min(_FRECHET[1], 5 * n)
     found = frechet.fpd(x, y, min_samples=least, max_samples=most, seed=_SEED)
-    more = {"min_samples": least, "max_samples": most, "num_batches": 20, "num_points": 10, "seed": _SEED}
-    more["fit_error"] = found.error
-    return Measured(found.value, float(np.hypot(found.error, error)), "", more)
+    draws = {"min_samples": least, "max_samples": most, "num_batches": 20, "num_points": 10, "seed": _SEED}
+    return Measured(found.value, float(np.hypot(found.error, error)), "", draws | {"fit_error": found.error})
 
 
 def of_showers(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:

@@ -1,7 +1,8 @@
 """Published results of the CaloChallenge, for context: other showers, other numbers of them, other classifiers' luck.
 
 Source: final_results/CaloChallenge_results_*.hdf of CaloChallenge/homepage (all numbers of the figures and tables of
-arXiv:2410.21611). AUC: mean and standard deviation of ten trainings; separation powers: mean over layers.
+arXiv:2410.21611), as of August 2025, rounded. AUC: mean and standard deviation of ten trainings; separation powers:
+mean over layers. On data set 1 some submissions have no errors here; separation powers that round to 0 are left out.
 """
 
 import json

@@ -38,6 +38,10 @@ _OF_CRYSTALS = {
     "centre eta": "centre x",
     "width eta": "width x",
 }
+_SOURCE = (
+    "Published: the CaloChallenge's results (arXiv:2410.21611), rounded; of other showers in the same cells, at the "
+    "challenge's numbers. Geant4 is its own floor."
+)
 _OVERLAYS = ("e_tot", "voxel", "n_hits", "ec_r", "width_r", "sparsity")
 
 
@@ -61,10 +65,10 @@ def table(generators: Mapping[str, Metrics], *, context: bool) -> str:
     for name in (name for name in generators if name not in alike):
         said = f"real showers (floor of {html.escape(name)})"
         rows += [_row(name, generators[name], columns), _floors(said, generators[name], columns)]
-    if context:
-        rows += _published(first.inputs["geometry"]["name"], columns)
+    published_rows, said = _published(first.inputs["geometry"]["name"], columns) if context else ([], "")
+    rows += published_rows
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="scroll"><table class="bins">{body}</table></div>'
+    return f'<div class="scroll"><table class="bins">{body}</table></div>{said}'
 
 
 def drawable(metrics: Metrics) -> bool:
@@ -129,13 +133,17 @@ def _floors(said: str, metrics: Metrics, columns: list[tuple[str, str, float]]) 
     return frame.row(cells)
 
 
-def _published(geometry: str, columns: list[tuple[str, str, float]]) -> list[str]:
+def _published(geometry: str, columns: list[tuple[str, str, float]]) -> tuple[list[str], str]:
+    """Rows of the results on a geometry, and a paragraph on them."""
+    submissions = published(geometry)
+    if not submissions:
+        return [], f"<p>There are no published results on {html.escape(geometry)}.</p>"
     rows = []
-    for name, found in published(geometry).items():
+    for name, found in submissions.items():
         cells = [f'<span class="ref">{html.escape(name)}, published: other data</span>']
         for _, key, factor in columns:
             value, error = found.get(key, (None, None))
             said = with_error(*(None if x is None else x * factor for x in (value, error)))
             cells.append(f'<span class="ref">{said}</span>')
         rows.append(frame.row(cells))
-    return rows
+    return rows, f"<p>{_SOURCE}</p>"

@@ -2,6 +2,7 @@
 
 import html
 import json
+from collections.abc import Sequence
 
 from calojax.evaluation.schema import Metric, Metrics
 from calojax.evaluation.verdicts import Line
@@ -145,7 +146,7 @@ def draws(metrics: Metrics) -> str:
     return f"<p>{'; '.join(said)}. It depends on them: compare only with values of equal draws.</p>"
 
 
-def _sizes(sizes: list[float | None] | list[float]) -> str:
+def _sizes(sizes: Sequence[float | None]) -> str:
     return " to ".join(f"{size:,.0f}" for size in sizes)
 
 

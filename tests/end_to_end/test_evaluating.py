@@ -173,6 +173,18 @@ def test_several_generators_stand_in_one_table(files, command, tmp_path):
     assert any("CaloDiffusion" in head for head in published)
 
 
+def test_that_a_geometry_has_no_published_results_is_said(files, command, tmp_path, no_report, capsys, monkeypatch):
+    monkeypatch.setattr(judging, "judge_read", lambda *_, **__: evaluation.Metrics({}, {}))
+    (tmp_path / "one.xml").write_text(
+        '<Bins><Bin pid="11" name="e"><Layer id="0" r_edges="0,1,2" n_bin_alpha="184"/></Bin></Bins>'
+    )
+    for number, (geometry, said) in enumerate(((tmp_path / "one.xml", True), ("ds1-photons", False))):
+        sources = (files / "reference.hdf5", files / "honest.hdf5")
+        out = tmp_path / str(number)
+        assert command("evaluate", *sources, "--geometry", geometry, "--quick", "--published", "--out", out) == 0
+        assert ("warning: there are no published results on" in capsys.readouterr().err) == said
+
+
 def test_a_generator_judged_against_something_else_is_refused(files, command, tmp_path, no_report, capsys):
     before, out = tmp_path / "before", tmp_path / "judged"
     reference, generated = files / "train.hdf5", files / "honest.hdf5"
@@ -190,7 +202,9 @@ def test_other_generators_are_looked_at_before_anything_is_judged(
     other = tmp_path / "other.hdf5"
     if spoiled == "judged":
         other.mkdir()
-        inputs = {"reference": {"digest": "of another"}}
+        sample = {"source": "a file", "showers": 50, "digest": "of another"}
+        floor = {"kind": "halves of the reference", "n_reference": 25, "n_generated": 25}
+        inputs = {"reference": sample, "generated": sample, "geometry": {"name": "ds1-photons"}, "floor": floor}
         (other / "metrics.json").write_text(
             json.dumps({"schema": "calojax.metrics/1", "inputs": inputs, "metrics": {}})
         )

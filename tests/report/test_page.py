@@ -193,6 +193,16 @@ def test_floors_stand_under_every_generator_that_has_its_own(toy, draw, judged):
     ]
 
 
+def test_published_results_come_with_their_source_and_that_there_are_none_is_said(judged):
+    assert "There are no published results on toy." in comparison.table({"own": judged}, context=True)
+    assert "published" not in comparison.table({"own": judged}, context=False).lower()
+    photons = dataclasses.replace(judged, inputs={**judged.inputs, "geometry": {"name": "ds1-photons"}})
+    text = comparison.table({"own": photons}, context=True)
+    rows = {row[0]: row for row in Page(text).rows}
+    assert "2410.21611" in text and "There are no published" not in text
+    assert rows["Calo-VQ, published: other data"][rows["generator"].index("FPD · 10³")] == "36"
+
+
 def test_another_generator_of_the_same_name_is_refused(judged, tmp_path):
     with pytest.raises(InputError, match="generated showers: is the name of two"):
         report.write(tmp_path, judged, compare={"generated showers": judged}, progress=False)
