@@ -25,7 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from calojax import __version__, data, generation, geometry, training, verbs
+from calojax import __version__, data, experiments, generation, geometry, training, verbs
+from calojax import config as configuration
 from calojax.systems.pyramid import system
 
 REPEATS = 30
@@ -57,7 +58,7 @@ def subject(run: str | None):
         return loaded.config, loaded.model, loaded.manifest
     with tempfile.TemporaryDirectory() as folder:
         manifest = verbs.prepare("pyramid", data.sample("pyramid"), Path(folder) / "shards")
-        config = verbs.experiment(EXPERIMENT).config
+        config = experiments.read(EXPERIMENT).config
         return config, jax.jit(lambda key: system.init(key, config, manifest))(jax.random.key(0)), manifest
 
 
@@ -69,9 +70,9 @@ def energies(n: int) -> np.ndarray:
 
 def tiled(config, batch: int):
     """The configuration with tiles of `batch` showers, in the order of the request."""
-    table = verbs.configuration.to_table(config)
+    table = configuration.to_table(config)
     table["generation"] |= {"tile": batch, "window": batch}
-    return verbs.configuration.build(type(config), table)
+    return configuration.build(type(config), table)
 
 
 def per_shower(seconds: list[float], n: int) -> dict[str, float]:

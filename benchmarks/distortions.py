@@ -2,9 +2,10 @@
 
     python -m benchmarks.distortions REFERENCE TRAIN [--geometry G] [--showers N] [--out FILE]
 
-REFERENCE and TRAIN are files of one simulation, TRAIN of 2 N showers at least: the first N are the training showers,
-the next N are spoiled. Printed for each metric: how many standard errors the spoiled showers are above the floor (of a
-quantity: away from the reference), of several bins or layers the largest. What is seen is above 5.
+REFERENCE and TRAIN are files of one simulation, TRAIN of 3 N showers at least: the first 2 N are the training showers,
+every second of which makes the floors, and the next N are spoiled. Printed for each metric: how many standard errors
+the spoiled showers are above the floor (of a quantity: away from the reference), of several bins or layers the largest.
+What is seen is above 5.
 """
 
 import argparse
@@ -114,10 +115,13 @@ METRICS = {
 def sample(
     distortion: str, train: tuple[np.ndarray, np.ndarray], g: Cylinder, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As many spoiled showers as there are in the first half of train (2 N,), (2 N, V)."""
-    n = len(train[0]) // 2
-    rows = {"each three times": n + np.repeat(np.arange(-(-n // 3)), 3)[:n], "training showers": np.arange(n)}
-    energies, showers = (part[rows.get(distortion, np.arange(n, 2 * n))] for part in train)
+    """N spoiled showers of train (3 N,), (3 N, V); those that are training showers make no floor."""
+    n = len(train[0]) // 3
+    rows = {
+        "each three times": 2 * n + np.repeat(np.arange(-(-n // 3)), 3)[:n],
+        "training showers": np.arange(1, 2 * n, 2),
+    }
+    energies, showers = (part[rows.get(distortion, np.arange(2 * n, 3 * n))] for part in train)
     spoil = DISTORTIONS.get(distortion, DISTORTIONS["none"])
     return energies, spoil(showers, g, np.random.default_rng(seed))
 
@@ -130,7 +134,7 @@ def sigmas(metrics: Metrics, name: str) -> float:
     elif name.startswith(("prdc", "memorisation")):
         apart, of_it, floor_error = abs, one.floor, one.more.get("floor_error", 0.0)
     else:
-        apart, of_it, floor_error = float, one.more.get("floor_at_counts", one.floor), one.more["floor_error"]
+        apart, of_it, floor_error = float, one.floor, one.more.get("floor_error", 0.0)
     if None in (one.value, of_it, one.error, floor_error):
         return np.nan
     excess, error = apart(one.value - of_it), np.hypot(one.error, floor_error)
@@ -167,8 +171,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     args = parser.parse_args()
     g, n = geometry.load(args.geometry), args.showers
-    reference, train = calochallenge.read(args.reference, g, slice(n)), calochallenge.read(args.train, g, slice(2 * n))
-    first, found = (train.incident_energy[:n], train.showers[:n]), {}
+    reference, train = calochallenge.read(args.reference, g, slice(n)), calochallenge.read(args.train, g, slice(3 * n))
+    first, found = (train.incident_energy[: 2 * n], train.showers[: 2 * n]), {}
     for name in (*DISTORTIONS, *OF_ROWS):
         began = time.perf_counter()
         found[name] = largest(

@@ -119,7 +119,9 @@ def _info(args) -> str:
     found = calojax.info(args.path, verify=args.verify)
     if args.json:
         return json.dumps(found, indent=1)
-    return "\n".join(f"{key}: {value}" for key, value in configuration.flat(found))
+    from calojax import inspection  # noqa: PLC0415
+
+    return inspection.text(found)
 
 
 def _add_prepare(commands) -> None:
@@ -239,7 +241,7 @@ def _add_evaluate(commands) -> None:
     depth.add_argument("--full", action="store_true", help="the protocol of the CaloChallenge: hours")
     text = "other generators of the report: their showers, or folders judged before"
     p.add_argument("--compare", type=_named, nargs="+", action="extend", default=[], metavar="NAME=FILE", help=text)
-    text = "go on with the classifiers of an interrupted evaluation into the same folder"
+    text = "go on with the classifiers of an interrupted evaluation; done if the folder is, of an equal request"
     p.add_argument("--resume", action="store_true", help=text)
     p.add_argument("--published", action="store_true", help="the CaloChallenge's results in the report, as context")
     p.set_defaults(run=_evaluate)
@@ -253,11 +255,23 @@ def _evaluate(args) -> str:
         args.out,
         train=args.train,
         level="quick" if args.quick else "full" if args.full else "standard",
-        compare=dict(args.compare),
+        compare=_by_name(args.compare),
         published=args.published,
         resume=args.resume,
     )
     return f"{args.out}: {len(metrics)} metrics in metrics.json, report in index.html"
+
+
+def _by_name(given: Sequence[tuple[str, Path]]) -> dict[str, Path]:
+    names = [name for name, _ in given]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(
+            where=f"--compare {twice}=",
+            found="is given twice",
+            rule="every generator has its own name",
+            remedy="call one of them differently",
+        )
+    return dict(given)
 
 
 # ---- arguments and words

@@ -1,8 +1,10 @@
 """What `info` says: the content of a shower file, shards, a run or a judged folder."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from calojax import config as configuration
 from calojax.errors import InputError
 
 
@@ -25,6 +27,33 @@ def inspect(path: Path, *, verify: bool = False) -> dict[str, Any]:
         rule="it must be a shower file, shards, a run or a judged folder",
         remedy="check the path",
     )
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """What `inspect` gave in lines; of a judged folder what was compared and the verdict, without every number."""
+    if found["kind"] != "metrics":
+        return "\n".join(f"{key}: {value}" for key, value in configuration.flat(found))
+    shown = {"kind": f"metrics, {len(found['metrics'])} of them (--json shows all)", "path": found["path"]}
+    for name, given in found["inputs"].items():
+        if "showers" in given:
+            shown[name] = f"{given['source']}, {given['showers']:,} showers"
+    shown |= {"geometry": found["inputs"].get("geometry", {}).get("name", "unknown")}
+    lines = [f"{key}: {value}" for key, value in shown.items()]
+    lines += [f"warning: {sentence}" for sentence in found["warnings"]]
+    return "\n".join([*lines, "", *_verdict(found["verdict"])])
+
+
+def _verdict(lines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The lines of the verdict as a table."""
+    from calojax.report.drawing import rounded, with_error  # noqa: PLC0415
+
+    rows = [("metric", "generated", "reference", "floor", "verdict")]
+    for line in lines:
+        target, floor = (rounded(line[key], line["error"]) for key in ("target", "floor"))
+        rows.append((line["name"], with_error(line["value"], line["error"]), target, floor, line["words"]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _showers(path: Path) -> dict[str, Any]:
@@ -65,7 +94,6 @@ def _shards(path: Path, verify: bool) -> dict[str, Any]:
 
 
 def _run(path: Path) -> dict[str, Any]:
-    from calojax import config as configuration  # noqa: PLC0415
     from calojax.shards import Manifest  # noqa: PLC0415
     from calojax.training import checkpoints, metrics, package  # noqa: PLC0415
 
@@ -107,7 +135,6 @@ def _run(path: Path) -> dict[str, Any]:
 
 def _versions(run: Path, found: dict[int, float | None]) -> dict[str, str] | None:
     """Those that the latest checkpoint was saved with: a run may have been resumed on another machine."""
-    from calojax import config as configuration  # noqa: PLC0415
     from calojax.training import checkpoints  # noqa: PLC0415
 
     if not found:
@@ -121,7 +148,8 @@ def _number(value: float) -> float:
 
 
 def _judged(path: Path) -> dict[str, Any]:
-    from calojax.evaluation import load_metrics  # noqa: PLC0415
+    from calojax.evaluation import load_metrics, verdicts  # noqa: PLC0415
 
     found = load_metrics(path)
-    return {"kind": "metrics", "path": str(path), **found.to_table()}
+    verdict = [line._asdict() for line in verdicts.verdict(found)]
+    return {"kind": "metrics", "path": str(path), **found.to_table(), "verdict": verdict}

@@ -1,6 +1,7 @@
 """Writing so that a name is only ever given to something whole: partial names, claims, room on the disk, refusals."""
 
 import contextlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,27 @@ def refuse_existing(path: Path, remedy: str = "remove it or give another --out")
     """InputError if there is something at the path already."""
     if path.exists() or path.is_symlink():
         raise InputError(where=str(path), found="exists already", rule="nothing is overwritten", remedy=remedy)
+
+
+def refuse_full(out: Path) -> None:
+    """InputError unless the folder is new or empty, and there can be one on a disk that has room."""
+    if not out.is_dir() or any(out.iterdir()):
+        refuse_existing(out)
+    new = [folder for folder in (partial(out), *out.parents) if not folder.exists()]
+    with refusals(out):
+        for folder in reversed(new):
+            folder.mkdir()
+        try:
+            need_room(new[0].parent if new else partial(out), 0)
+        finally:
+            for folder in new:
+                folder.rmdir()
+
+
+def unused(wanted: Path) -> Path:
+    """The wanted name, or the first of NAME-2, NAME-3, ... that is free."""
+    names = itertools.chain([wanted], (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2)))
+    return next(path for path in names if not path.exists())
 
 
 def need_room(path: Path, size: int) -> None:

@@ -176,12 +176,14 @@ def test_the_page_of_metrics_has_the_families_directions_and_tolerances_of_the_c
     assert set(re.findall(r"`(\w+)`", tables["direction"])) == {
         d for name in ("ds2", "crystals-20x20") for d in geometry.load(name).directions
     }
-    for _, name, limit in verdicts._DISTANCES:
+    separations = [("", f"separation.{name}", verdicts._ABOVE_THE_FLOOR) for name in verdicts._SEPARATIONS]
+    for _, name, limit in (*separations, *verdicts._DISTANCES):
         start = name.split(".")[0]
         row = re.search(rf"^\| .*`{start}[.`].*\| {limit:g} above (the floor|0.5) \|$", text, re.M)
         assert row, name
     for _, name, limit in verdicts._ALIKE:
         assert re.search(rf"^\| .*`{name}`.*\| {limit:g} from the floor \|$", text, re.M), name
+    assert f"| {100 * verdicts._OF_THE_FLOOR:g} % of the floor, above it |" in text
     for _, start, end, limit, relative in verdicts._QUANTITIES:
         start = "correlation.hits.<direction>." if start.startswith("correlation") else start
         wanted = f"{100 * limit:g} % of the reference" if relative else f"{limit:g}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import calojax
-from calojax import config, data, system, verbs
+from calojax import config, data, experiments, system
 from calojax.errors import InputError
 
 EXPERIMENTS = Path(calojax.__file__).parents[1] / "experiments"
@@ -69,14 +69,14 @@ def test_phases_have_steps_and_losses_that_training_can_call(name):
 @pytest.mark.parametrize("name", system.TABLE)
 def test_a_system_has_a_demonstration(name):
     assert data.sample(name).is_file()
-    assert verbs.experiment(data.experiment(name)).source == verbs.SAMPLE
+    assert experiments.read(data.experiment(name)).source == experiments.SAMPLE
 
 
 @pytest.mark.parametrize(
     "path", sorted(EXPERIMENTS.rglob("*.toml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 def test_every_experiment_is_a_configuration_of_its_system(path):
-    asked = verbs.experiment(path)
+    asked = experiments.read(path)
     assert asked.system == path.parent.name and isinstance(asked.config, system.load_config(asked.system))
 
 

@@ -8,8 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from calojax import data, digests, training, verbs
+from calojax import data, digests, experiments, preparation, training, verbs
 from calojax.errors import InputError
+from calojax.generation import requested
 from calojax.shards import Manifest
 from calojax.training import folder
 
@@ -64,7 +65,7 @@ def trained(monkeypatch, tmp_path):
 
 
 def test_an_experiment_names_its_system_and_settings_win_over_the_file(toml):
-    found = verbs.experiment(toml(), ["training.steps=9", "model.coupling=rqs"])
+    found = experiments.read(toml(), ["training.steps=9", "model.coupling=rqs"])
     assert (found.system, found.source) == ("pyramid", "")
     assert (found.config.training.steps, found.config.model.coupling) == (9, "rqs")
 
@@ -73,10 +74,10 @@ def test_an_experiment_names_its_system_and_settings_win_over_the_file(toml):
     "text", ['data = "sample"\n' + TOML, TOML + '[data]\nsource = "sample"\nrows_per_shard = 5', TOML + "[data]"]
 )
 def test_the_sample_can_be_asked_for_beside_a_table_of_data_or_in_its_place(toml, text):
-    found = verbs.experiment(toml(text))
+    found = experiments.read(toml(text))
     assert found.source == ("sample" if "sample" in text else "")
     assert found.config.data.rows_per_shard == (5 if "per_shard" in text else 4096)
-    assert verbs.experiment(toml(text), ["data.rows=8"]).config.data.rows == 8
+    assert experiments.read(toml(text), ["data.rows=8"]).config.data.rows == 8
 
 
 @pytest.mark.parametrize(
@@ -97,14 +98,14 @@ def test_the_sample_can_be_asked_for_beside_a_table_of_data_or_in_its_place(toml
 )
 def test_a_wrong_file_is_refused_with_the_place(toml, text, said):
     with pytest.raises(InputError, match=said):
-        verbs.experiment(toml(text))
+        experiments.read(toml(text))
 
 
 def test_the_configuration_of_a_run_is_an_experiment(toml, slice_of_sample, trained, tmp_path):
-    asked, shards, run = verbs.experiment(toml()), tmp_path / "shards", tmp_path / "run"
+    asked, shards, run = experiments.read(toml()), tmp_path / "shards", tmp_path / "run"
     folder.create(run, asked.config, shards, verbs.prepare("pyramid", slice_of_sample, shards), steps=7)
     written = run / "config.toml"
-    assert verbs.experiment(written) == asked
+    assert experiments.read(written) == asked
     verbs.train(written, shards)
     assert trained == [(asked.config, shards, Path("runs/config"))]
     assert folder.describe(run)[2] == asked.config
@@ -125,7 +126,7 @@ def test_files_are_prepared_once_and_again_when_what_they_depend_on_changes(toml
 
 def test_held_out_rows_of_the_sample_are_never_trained_on(toml, trained, monkeypatch):
     prepared = []
-    monkeypatch.setattr(verbs, "_shards", lambda asked, *rest: prepared.append(asked.config.data.rows))
+    monkeypatch.setattr(preparation, "shards", lambda asked, *rest: prepared.append(asked.config.data.rows))
     for settings in ([], ["data.rows=5000"], ["data.rows=50"]):
         verbs.train(toml(), "sample", settings=settings)
     assert prepared == [1000, 1000, 50]
@@ -177,43 +178,43 @@ def test_shards_of_another_system_are_refused(toml, slice_of_sample, trained, tm
 def test_files_are_prepared_again_when_their_geometry_changes(toml, slice_of_sample, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     binning = tmp_path / "binning.xml"
-    asked = verbs.experiment(toml(), [f'data.geometry="{binning}:electron"'])
+    asked = experiments.read(toml(), [f'data.geometry="{binning}:electron"'])
     named = []
-    monkeypatch.setattr(verbs, "_prepare", lambda system, sources, out, config: named.append(out))
+    monkeypatch.setattr(preparation, "prepare", lambda system, sources, out, config: named.append(out))
     for content in ("one", "two", "one"):
         binning.write_text(content)
-        verbs._cached(asked, [slice_of_sample])
+        preparation._cached(asked, [slice_of_sample])
     assert named[0] == named[2] != named[1]
 
 
 def test_files_are_prepared_again_when_any_code_changes(toml, slice_of_sample, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    asked, named = verbs.experiment(toml()), []
-    monkeypatch.setattr(verbs, "_prepare", lambda system, sources, out, config: named.append(out))
+    asked, named = experiments.read(toml()), []
+    monkeypatch.setattr(preparation, "prepare", lambda system, sources, out, config: named.append(out))
     for code in ("one", "two", "one"):
         monkeypatch.setattr(digests, "of_code", lambda code=code: code)
-        verbs._cached(asked, [slice_of_sample])
+        preparation._cached(asked, [slice_of_sample])
     assert named[0] == named[2] != named[1]
 
 
 def test_two_processes_prepare_the_same_files_once(toml, slice_of_sample, tmp_path, monkeypatch):
     """The second one waits for the first and uses what it made."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    asked, made, begun = verbs.experiment(toml()), [], threading.Event()
-    prepare = verbs._prepare
+    asked, made, begun = experiments.read(toml()), [], threading.Event()
+    prepare = preparation.prepare
 
     def slow(*inputs):
         begun.set()
         time.sleep(0.3)
         made.append(prepare(*inputs))
 
-    monkeypatch.setattr(verbs, "_prepare", slow)
-    first = threading.Thread(target=verbs._cached, args=(asked, [slice_of_sample]))
+    monkeypatch.setattr(preparation, "prepare", slow)
+    first = threading.Thread(target=preparation._cached, args=(asked, [slice_of_sample]))
     first.start()
     assert begun.wait(10)
     stale = tmp_path / "calojax" / "shards" / ".killed.claim"
     stale.mkdir()
-    folder = verbs._cached(asked, [slice_of_sample])
+    folder = preparation._cached(asked, [slice_of_sample])
     first.join()
     assert len(made) == 1
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
@@ -267,9 +268,18 @@ def test_a_request_that_cannot_be_met_is_refused_before_a_model_is_loaded(tmp_pa
 
 
 def test_energies_fill_their_range_evenly_in_the_logarithm():
-    energies = verbs._draw_energies(20_000, None, (1e3, 1e5), seed=1)
+    energies = requested.energies(20_000, None, (1e3, 1e5), seed=1)
     counts = np.histogram(np.log10(energies), np.linspace(3, 5, 11))[0]
     assert counts.sum() == 20_000
     assert np.all(abs(counts - 2_000) < 5 * np.sqrt(2_000))
-    assert np.array_equal(energies, verbs._draw_energies(20_000, None, (1e3, 1e5), seed=1))
-    assert np.all(verbs._draw_energies(5, 2_000.0, (1e3, 1e5), seed=1) == 2_000)
+    assert np.array_equal(energies, requested.energies(20_000, None, (1e3, 1e5), seed=1))
+    assert np.all(requested.energies(5, 2_000.0, (1e3, 1e5), seed=1) == 2_000)
+
+
+# ---- what is judged
+
+
+@pytest.mark.parametrize("given", [{"compare": {"other": "other.hdf5"}}, {"published": True}, {"resume": True}])
+def test_what_is_about_a_folder_is_refused_without_one(given):
+    with pytest.raises(InputError, match=f"{next(iter(given))}: is given without out"):
+        verbs.evaluate("reference.hdf5", "generated.hdf5", "ds2", **given)

@@ -15,9 +15,12 @@ from calojax.evaluation import curves, pearson
 from calojax.evaluation.digest import Digest
 from calojax.evaluation.jackknife import BLOCKS, Estimate
 from calojax.evaluation.measures import Measured
+from calojax.evaluation.patterns import Patterns
 from calojax.evaluation.pearson import Columns
+from calojax.evaluation.sample import Sample
+from calojax.evaluation.sparse import evenly
 
-_ROWS, _WORK = 10_000, 4.2e12  # showers, and showers x cells^2, that a matrix of cells is made of at most
+_ROWS, _LEAST = 10_000, 200  # showers that a matrix of cells is made of at most, and where there are very many cells
 _RINGS, _TURNS = ((1, 6), (5, 12), (5, 8)), ((0, 1), (3, 14), (6, 14), (9, 14))
 _REASON = "one shower has no correlations"
 _WHO = ("reference", "generated")
@@ -32,37 +35,40 @@ class OfCells(NamedTuple):
     curves: dict[str, np.ndarray]
 
 
-def of_layers(reference: Digest, other: Digest) -> dict[str, Measured]:
-    """frobenius.layer, .layer_sparsity, .patch_layer, .within_layer.<i>, .occupancy_within_layer.<i>."""
-    geometry, rows = reference.frame.geometry, most_rows(reference.frame.geometry)
+def of_layers(reference: Digest, other: Digest, rows: int) -> dict[str, Measured]:
+    """frobenius.layer, .layer_sparsity, .patch_layer, .within_layer.<i>, .occupancy_within_layer.<i>.
+
+    rows: showers of each sample that matrices of cells are made of.
+    """
+    geometry = reference.frame.geometry
     samples, patches = (reference.sample, other.sample), patch_cells(geometry)
-    few = [one.showers.first(rows) for one in samples]
-    energies, hits = [pearson.of_voxels(one) for one in few], [one.patterns[:rows] for one in samples]
+    few = [one.showers.spread(rows) for one in samples]
+    energies, hits = [pearson.of_voxels(one) for one in few], [_hits(one, rows) for one in samples]
     found = {}
     if geometry.n_layers > 1:
         found["frobenius.layer"] = _measured([pearson.of_array(one.moments.energy) for one in samples], BLOCKS)
         sparsity = [pearson.of_array(one.moments.sparsity) for one in samples]
         found["frobenius.layer_sparsity"] = _measured(sparsity, BLOCKS)
         found["frobenius.patch_layer"] = _measured([pearson.of_voxels(one, patches) for one in few], BLOCKS)
-    for layer in range(geometry.n_layers):
+    for layer in range(geometry.n_layers) if geometry.n_layers > 1 else ():  # of a single one: voxel and occupancy
         inside = [int(x) for x in geometry.layer_offsets[layer : layer + 2]]
         for kind, both in (("within_layer", energies), ("occupancy_within_layer", hits)):
             found[f"frobenius.{kind}.{layer}"] = _measured([pearson.Part(one, *inside) for one in both])
     return found
 
 
-def of_cells(pairs: Pairs, advance: Callable[[int], None] | None = None) -> OfCells:
+def of_cells(pairs: Pairs, rows: int, advance: Callable[[int], None] | None = None) -> OfCells:
     """frobenius.voxel and frobenius.occupancy of each pair, the first being (reference, generated).
 
-    advance(n): called after n of the `n_tiles(geometry)` tiles of the matrices.
+    rows: showers of each sample, evenly chosen; advance(n): called after n of the `n_tiles(geometry)` tiles.
     """
     reference = pairs[0][0]
-    geometry, rows = reference.frame.geometry, most_rows(reference.frame.geometry)
+    geometry = reference.frame.geometry
     digests = {str(id(one)): one for pair in pairs for one in pair}
     names = [(str(id(a)), str(id(b))) for a, b in pairs]
-    hits = {name: one.sample.patterns[:rows] for name, one in digests.items()}
+    hits = {name: _hits(one.sample, rows) for name, one in digests.items()}
     of_hits = pearson.distances(hits, names, curves.ring_of_cell(geometry), advance=advance)
-    energies = {name: pearson.of_voxels(one.sample.showers.first(rows)) for name, one in digests.items()}
+    energies = {name: pearson.of_voxels(one.sample.showers.spread(rows)) for name, one in digests.items()}
     of_energies = pearson.distances(energies, names, advance=advance)
     measured = []
     for i, pair in enumerate(names):
@@ -83,9 +89,9 @@ def n_tiles(geometry: Any) -> int:
     return 2 * pearson.n_tiles(geometry.n_cells)
 
 
-def most_rows(geometry: Any) -> int:
-    """How many showers of a sample the matrices of cells are made of at most."""
-    return min(_ROWS, max(200, int(_WORK / geometry.n_cells**2)))
+def most_rows(geometry: Any, work: float) -> int:
+    """How many showers of a sample the matrices of cells are made of at most. work: showers x cells^2."""
+    return min(_ROWS, max(_LEAST, int(work / geometry.n_cells**2)))
 
 
 def patch_cells(geometry: Any) -> np.ndarray:
@@ -97,6 +103,10 @@ def patch_cells(geometry: Any) -> np.ndarray:
         for ring, turn in places
     ]
     return np.array(list(dict.fromkeys(np.concatenate(cells).tolist())))
+
+
+def _hits(one: Sample, rows: int) -> Patterns:
+    return one.patterns[evenly(len(one), rows)]
 
 
 def _measured(both: Sequence[Columns], n_blocks: int = pearson.BLOCKS) -> Measured:

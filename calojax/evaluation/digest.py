@@ -29,7 +29,7 @@ class Frame:
 
 def frame(reference: Sample, spectrum_edges: np.ndarray, geometry: Any) -> Frame:
     """The bins that follow from the reference. spectrum_edges: the voxel energies' bins it was collected with."""
-    families = histograms.families(reference.moments, geometry)
+    families = histograms.families(reference.moments, reference.incident_energy, geometry)
     whole = np.array([-1])
     families["voxel"] = Family("voxel", whole, spectrum_edges[None], "MeV", logarithmic=True)
     top = max(int(reference.patterns.counts().max(initial=1)), 1)
@@ -37,6 +37,8 @@ def frame(reference: Sample, spectrum_edges: np.ndarray, geometry: Any) -> Frame
     families["n_hits"] = Family("n_hits", whole, np.linspace(0, top, n_bins + 1)[None], "")
     sizes = (geometry.n_layers, int(np.max(geometry.n_rings)), int(np.max(geometry.n_alpha)))
     for stage, size in zip(STAGES, sizes, strict=True):
+        if stage == "hit_layers" and geometry.n_layers == 1:
+            continue  # there is nothing to count
         families[stage] = Family(stage, whole, np.arange(-0.5, size + 1)[None], "")
     bins = energy.energy_bins(reference.incident_energy)
     pairs = fixed_energy.fixed_energy_correlations(reference.patterns, reference.incident_energy, geometry, bins).pairs
@@ -64,7 +66,7 @@ class Digest:
             self.values("n_hits"), self.frame.families["n_hits"].edges, sample.n_blocks
         )
         stages = hits.hit_counts(sample.patterns, self.frame.geometry, sample.n_blocks)
-        for stage in STAGES:
+        for stage in (one for one in STAGES if one in self.frame.families):
             counts[stage] = np.pad(getattr(stages, stage), ((0, 0), (1, 1)))[:, None]
         return counts
 

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import arrays
+
 
 class Energies(NamedTuple):
     """Edges (n + 1,) in MeV; a shower at an outer edge is inside."""
@@ -21,12 +23,18 @@ class Energies(NamedTuple):
         bins[incident_energy == self.edges[-1]] = self.n_bins - 1
         return np.where(bins < self.n_bins, bins, -1)
 
+    def count(self, incident_energy: np.ndarray) -> np.ndarray:
+        """Showers in each bin, (n,)."""
+        place = self.place(incident_energy)
+        return np.bincount(place[place >= 0], minlength=self.n_bins)
+
 
 def energy_bins(incident_energy: np.ndarray, n_bins: int = 4) -> Energies:
     """n_bins bins equal in ln E between the smallest and largest of the energies (N,), MeV; one bin if all are equal.
 
     The outer edges are a millionth wider, so that the same energies written in float32 stay inside.
     """
+    incident_energy = arrays.incident_energies(incident_energy, np.size(incident_energy))
     low, high = float(np.min(incident_energy)), float(np.max(incident_energy))
     if high <= low * (1 + 1e-5):
         n_bins = 1

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import arrays
 from calojax.evaluation.energy import Energies
 from calojax.evaluation.jackknife import Estimate
 
@@ -21,6 +22,8 @@ def response(energy: np.ndarray, incident_energy: np.ndarray, bins: Energies) ->
 
     energy (N,): total visible energy, MeV; incident_energy (N,), MeV.
     """
+    energy = arrays.series(energy, "energies")
+    incident_energy = arrays.incident_energies(incident_energy, len(energy))
     return mean_and_width(energy / incident_energy, incident_energy, bins)
 
 
@@ -30,11 +33,10 @@ def mean_and_width(values: np.ndarray, incident_energy: np.ndarray, bins: Energi
     error(mean)^2 = s^2/n,   error(s)^2 = (m4 - s^4)/(4 n s^2)
     """
     place = bins.place(incident_energy)
-    count = np.bincount(place[place >= 0], minlength=bins.n_bins)
     rows = [values[place == b] for b in range(bins.n_bins)]
     parts = np.array([_one(v) for v in rows])
     mean, mean_error, width, width_error = parts.T
-    return MeanAndWidth(Estimate(mean, mean_error), Estimate(width, width_error), count)
+    return MeanAndWidth(Estimate(mean, mean_error), Estimate(width, width_error), bins.count(incident_energy))
 
 
 def _one(values: np.ndarray) -> tuple[float, float, float, float]:

@@ -17,6 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from calojax import geometry as geometries
+from calojax.evaluation import arrays
+from calojax.evaluation.sources import Source, blocks, count
+
 _ROWS = 1024
 
 
@@ -47,7 +51,9 @@ def cut(threshold: float) -> float:
 
 
 def find_hits(showers: np.ndarray, threshold: float) -> Hits:
-    """Hits of showers (N, V), MeV, any float dtype."""
+    """Hits of showers (N, V), MeV, of any numbers; whole ones and half floats are compared as float64."""
+    if showers.dtype.kind != "f" or showers.dtype.itemsize < 4:
+        showers = showers.astype(np.float64)
     flat = np.flatnonzero(showers >= np.asarray(cut(threshold), showers.dtype))
     row, cell = np.divmod(flat, showers.shape[1])
     return Hits(row, cell, showers.reshape(-1)[flat].astype(np.float64))
@@ -73,7 +79,12 @@ def hit_moments(hits: Hits, n_showers: int, geometry: Any) -> Moments:
 
 
 def layer_moments(showers: np.ndarray, geometry: Any) -> Moments:
-    """Moments of showers (N, V), MeV, in blocks of rows. geometry: a Cylinder with V cells."""
+    """Moments of showers (N, V), MeV, in blocks of rows. geometry: a Cylinder or Grid of V cells, or its name.
+
+    Raises InputError for showers that are not finite or not of this geometry.
+    """
+    geometry = geometries.load(geometry)
+    showers = arrays.showers(showers, geometry)
     parts = [
         hit_moments(find_hits(block, geometry.threshold), len(block), geometry)
         for block in (showers[first : first + _ROWS] for first in range(0, max(len(showers), 1), _ROWS))
@@ -106,12 +117,31 @@ def shower_features(showers: np.ndarray, incident_energies: np.ndarray, geometry
     """showers (N, V), incident_energies (N,), both MeV -> (N, F) float64, columns as `feature_names(geometry)`.
 
     The threshold of the geometry is applied. float32 and float64 arrays of the same showers give the same features.
+    Raises InputError for showers that are not finite or not of this geometry, or have no incident energy above 0.
     """
+    geometry = geometries.load(geometry)
+    showers = arrays.showers(showers, geometry)
+    incident_energies = arrays.incident_energies(incident_energies, len(showers))
     return of_moments(layer_moments(showers, geometry), incident_energies, geometry)
+
+
+def features_of(source: Source, geometry: Any) -> np.ndarray:
+    """`shower_features` of a file, or of (incident_energy (N,), showers (N, V)) in MeV: (N, F) float64.
+
+    A file is read a block of showers at a time: memory holds the features and one block. The judge makes the same ones,
+    bit for bit, of a file. Raises InputError for what cannot be showers of this geometry.
+    """
+    geometry = geometries.load(geometry)
+    found, first = np.empty((count(source), len(feature_names(geometry)))), 0
+    for block in blocks(source, geometry, name="showers"):
+        part = slice(first, first := first + len(block.showers))
+        found[part] = shower_features(block.showers, block.incident_energy, geometry)
+    return found
 
 
 def feature_names(geometry: Any) -> list[str]:
     """Names of the F columns of `shower_features`: log_e_inc, e_layer.<l>, ec_eta.<l>, ..., width_r.<l>."""
+    geometry = geometries.load(geometry)
     every, binned = range(geometry.n_layers), alpha_layers(geometry)
     return (
         ["log_e_inc"]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from calojax.evaluation import patterns
+from calojax.evaluation import arrays, patterns
 from calojax.evaluation.energy import Energies
 from calojax.evaluation.hits import quadratic_basis
 from calojax.evaluation.jackknife import BLOCKS, Estimate, jackknife
@@ -23,7 +23,8 @@ Pairs = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # direction -> per energ
 
 
 class FixedEnergyCorrelations(NamedTuple):
-    """values: direction -> Estimate (n_bins,), nan with under 10 pairs or too few showers; pairs: those that count."""
+    """values: direction -> Estimate (n_bins,), nan with under 10 pairs, too few showers or no cell that varies; pairs:
+    those that count."""
 
     values: dict[str, Estimate]
     pairs: Pairs
@@ -41,7 +42,9 @@ def fixed_energy_correlations(
 
     pairs: those of the reference; by default this sample is the reference.
     """
-    hits, place = patterns.of(hits), bins.place(incident_energy)
+    hits = patterns.of(hits)
+    incident_energy = arrays.incident_energies(incident_energy, len(hits))
+    place = bins.place(incident_energy)
     fits = [_Fit(hits, incident_energy, np.flatnonzero(place == b)) for b in range(bins.n_bins)]
     if pairs is None:
         pairs = {d: [_pairs(fit.variance, geometry.neighbours(d)) for fit in fits] for d in geometry.directions}
@@ -107,7 +110,7 @@ def _in_bin(hits: Patterns, fit: _Fit, pairs: dict[str, tuple[np.ndarray, np.nda
             products[d][k] = np.einsum("cn,cn->c", residual[left], residual[right])
     result = {}
     for d, (left, right) in sides.items():
-        if len(left) < LEAST_PAIRS or len(fit.rows) < 3 * n_blocks:
+        if len(left) < LEAST_PAIRS or len(fit.rows) < 3 * n_blocks or not variance.any():
             result[d] = (np.nan, np.nan)
             continue
         result[d] = jackknife(lambda v, p, a=left, b=right: _mean_correlation(v, p, a, b), variance, products[d])

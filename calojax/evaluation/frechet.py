@@ -16,19 +16,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import arrays
+
+_ROWS = 2048  # that a processor's cache holds
 _NULL = 1e-13  # of the largest eigenvalue of the covariance: directions without spread
 
 
-class Extrapolated(NamedTuple):
-    """A value and its error."""
+class ValueAndError(NamedTuple):
+    """A distance and its error."""
 
     value: float
     error: float
 
 
 def normalised(reference: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both (N, D), (M, D) in units of the largest magnitude of each column of the reference, float64."""
-    reference, generated = (np.asarray(x, np.float64) for x in (reference, generated))
+    """Both (N, D), (M, D) in units of the largest magnitude of each column of the reference, float64.
+
+    Raises InputError for what is no finite (N, D), and for fewer than two rows.
+    """
+    reference, generated = (x.astype(np.float64) for x in arrays.points(reference, generated))
     scale = np.abs(reference).max(axis=0)
     scale = np.where(scale == 0, 1.0, scale)
     return reference / scale, generated / scale
@@ -52,7 +58,7 @@ def fpd(
     num_batches: int = 20,
     num_points: int = 10,
     seed: int = 42,
-) -> Extrapolated:
+) -> ValueAndError:
     """Frechet distance of feature vectors (N, D) and (M, D) extrapolated to endless samples, with the fit's error.
 
     num_batches draws of each of num_points sizes, evenly spaced in 1/n between the smallest and the largest.
@@ -106,8 +112,12 @@ class _Moments(NamedTuple):
 def _moments(z: np.ndarray, counts: np.ndarray) -> _Moments:
     """Mean (d,) and covariance (d, d), float64, of rows (N, d + 1) ending in 1 that are there so often (N,)."""
     drawn = np.flatnonzero(counts)
-    weighted = z[drawn] * np.sqrt(counts[drawn], dtype=np.float32)[:, None]
-    sums = (weighted.T @ weighted).astype(np.float64)  # of products, and in the last row of the features and of ones
+    weight = np.sqrt(counts[drawn], dtype=np.float32)[:, None]
+    sums = np.zeros((z.shape[1],) * 2)  # of products, and in the last row of the features and of ones
+    for part in (slice(first, first + _ROWS) for first in range(0, len(drawn), _ROWS)):
+        weighted = z[drawn[part]]
+        weighted *= weight[part]
+        sums += weighted.T @ weighted
     n = sums[-1, -1]
     mean = sums[-1, :-1] / n
     return _Moments(mean, (sums[:-1, :-1] - n * np.outer(mean, mean)) / (n - 1))
@@ -127,10 +137,10 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
-def _intercept(sizes: np.ndarray, means: np.ndarray) -> Extrapolated:
+def _intercept(sizes: np.ndarray, means: np.ndarray) -> ValueAndError:
     """a of the least-squares fit a + b/n, neither negative, and its error."""
     from scipy.optimize import curve_fit  # noqa: PLC0415
 
     line = lambda inverse, a, b: a + b * inverse
     (value, _), covariance = curve_fit(line, 1 / sizes, means, bounds=([0, 0], [np.inf, np.inf]))
-    return Extrapolated(float(value), float(np.sqrt(covariance[0, 0])))
+    return ValueAndError(float(value), float(np.sqrt(covariance[0, 0])))

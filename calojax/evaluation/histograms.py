@@ -2,7 +2,8 @@
 
 Bins of the CaloChallenge (code/evaluate_plotting_helper.py). Logarithmic bins go from the threshold to the largest
 value of the reference; differs from the source in that this largest value is always inside (there, rounding decides).
-For geometries outside the challenge the bins of dataset 2 are scaled with the radius of the detector.
+For geometries outside the challenge the bins of dataset 2 are scaled with the radius of the detector. Crystals see
+nearly all energy, so that E_tot/E_inc lies within a few percent: its bins follow from the reference there.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from calojax.evaluation import features
 from calojax.evaluation.features import Moments
 from calojax.evaluation.jackknife import BLOCKS
+from calojax.geometry import Grid
 
 FAMILIES = ("e_tot", "e_layer", "ec_eta", "ec_phi", "width_eta", "width_phi", "ec_r", "width_r", "sparsity")
 UNITS = {"e_tot": "", "e_layer": "MeV", "sparsity": "", "voxel": "MeV"}  # all others mm
@@ -32,10 +34,15 @@ class Family:
     logarithmic: bool = False
 
 
-def families(moments: Moments, geometry: Any) -> dict[str, Family]:
-    """The nine feature families with the bins that follow from the reference's moments."""
+def families(moments: Moments, incident_energy: np.ndarray, geometry: Any) -> dict[str, Family]:
+    """The nine feature families with the bins that follow from the reference: moments of (N, L), energies (N,), MeV."""
     every, binned = np.arange(geometry.n_layers), features.alpha_layers(geometry)
-    made = {"e_tot": Family("e_tot", np.array([-1]), np.linspace(0.5, 1.5, 101)[None], "")}
+    whole = np.array([-1])
+    ends = np.array([0.5, 1.5])
+    if isinstance(geometry, Grid):
+        ratio = values("e_tot", moments, incident_energy, whole)
+        ends = ratio.mean() + max(float(ratio.std()), 1e-3) * np.array([-5, 5])
+    made = {"e_tot": Family("e_tot", whole, np.linspace(*ends, 101)[None], "")}
     top = moments.energy.max(axis=0, initial=0.0)
     edges = np.stack([log_edges(geometry.threshold, value, 39) for value in top])
     made["e_layer"] = Family("e_layer", every, edges, "MeV", logarithmic=True)

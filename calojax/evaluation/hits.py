@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from calojax.evaluation import patterns
+from calojax.evaluation import arrays, patterns
 from calojax.evaluation.energy import Energies
 from calojax.evaluation.energy_response import MeanAndWidth, mean_and_width
 from calojax.evaluation.jackknife import BLOCKS, Estimate
@@ -27,13 +27,15 @@ class HitCounts(NamedTuple):
 
 def hits_at_energy(n_hits: np.ndarray, incident_energy: np.ndarray, bins: Energies) -> MeanAndWidth:
     """Mean and relative width of the number of hits (N,) in bins of incident energy (N,), MeV."""
-    residual = np.asarray(n_hits, np.float64).copy()
+    n_hits = arrays.series(n_hits, "numbers of hits").astype(np.float64)
+    incident_energy = arrays.incident_energies(incident_energy, len(n_hits))
+    residual = n_hits.copy()
     place = bins.place(incident_energy)
     for b in range(bins.n_bins):
         rows = place == b
         basis = quadratic_basis(incident_energy[rows])
         residual[rows] -= basis @ (basis.T @ residual[rows])
-    mean = mean_and_width(np.asarray(n_hits, np.float64), incident_energy, bins)
+    mean = mean_and_width(n_hits, incident_energy, bins)
     spread = mean_and_width(residual, incident_energy, bins).width
     scale = np.where(mean.mean.value > 0, mean.mean.value, np.nan)
     return MeanAndWidth(mean.mean, Estimate(spread.value / scale, spread.error / scale), mean.count)

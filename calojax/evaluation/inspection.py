@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from calojax import geometry as geometries
 from calojax.errors import InputError
 from calojax.evaluation.sources import Advance, Block, Source, blocks
 from calojax.evaluation.sparse import Builder, Sparse
@@ -14,9 +15,10 @@ from calojax.evaluation.sparse import Builder, Sparse
 _SAID = {
     "not_finite": "have values that are not finite and are left out",
     "negative": "have negative voxels, which count as empty",
-    "empty": "have no energy at all",
+    "empty": "have no hits",
     "duplicate": "are copies of earlier ones",
     "copied": "are copies of training showers",
+    "copied_reference": "are copies of reference showers",
 }
 
 
@@ -24,8 +26,9 @@ _SAID = {
 class Inspection:
     """One pass over a set: counts of showers with each defect, incident energies (N,) MeV, largest voxel in MeV.
 
-    n_duplicate: showers with the same hits as an earlier one; n_copied: with those of a training shower, None if there
-    were none to compare with. Showers without hits are no copies.
+    n_empty: finite showers without hits; n_duplicate: showers with the same hits as an earlier one; n_copied,
+    n_copied_reference: with those of a training or reference shower, None if they were not compared. Showers without
+    hits are no copies.
     """
 
     incident_energy: np.ndarray
@@ -35,6 +38,7 @@ class Inspection:
     n_empty: int
     n_duplicate: int
     n_copied: int | None = None
+    n_copied_reference: int | None = None
 
     def __len__(self) -> int:
         return len(self.incident_energy)
@@ -53,6 +57,7 @@ def read(
     any_values: negative and not finite ones in a file are counted, not refused. advance(n): called after every block of
     n showers. Energies become float32, whatever they were. Raises InputError if no shower is finite.
     """
+    geometry = geometries.load(geometry)
     found, inspector = Builder(geometry.n_cells, geometry.threshold), _Inspector()
     for block in blocks(source, geometry, name=name, any_values=any_values):
         found.add(block)
@@ -71,10 +76,10 @@ def read(
     return showers, inspector.done(showers)
 
 
-def copies(showers: Sparse, others: Sparse) -> int:
-    """How many showers have the same hits as one of the others; those without hits do not count."""
+def copies(showers: Sparse, others: Sparse) -> np.ndarray:
+    """Which showers (N,) have the same hits as one of the others; those without hits do not count."""
     marks = showers.fingerprints()
-    return int(np.isin(marks[marks != 0], others.fingerprints()).sum())
+    return (marks != 0) & np.isin(marks, others.fingerprints())
 
 
 class _Inspector:
@@ -90,15 +95,18 @@ class _Inspector:
         finite = np.isfinite(block.showers).all(axis=1)
         low, high = block.showers.min(axis=1), block.showers.max(axis=1)
         self._maximum = max(self._maximum, float(high[finite].max(initial=0.0)))
-        self._counts.update(
-            n_not_finite=int((~finite).sum()), n_negative=int((low < 0).sum()), n_empty=int((high <= 0).sum())
-        )
+        self._counts.update(n_not_finite=int((~finite).sum()), n_negative=int((low < 0).sum()))
 
     def done(self, showers: Sparse) -> Inspection:
         marks = showers.fingerprints()
         marks = marks[marks != 0]
-        n_duplicate = len(marks) - len(np.unique(marks))
-        return Inspection(np.concatenate(self._energies), self._maximum, n_duplicate=n_duplicate, **self._counts)
+        return Inspection(
+            np.concatenate(self._energies),
+            self._maximum,
+            n_empty=len(showers) - len(marks),
+            n_duplicate=len(marks) - len(np.unique(marks)),
+            **self._counts,
+        )
 
 
 def counts(found: Inspection) -> dict[str, int]:
@@ -113,25 +121,27 @@ def complaints(found: Inspection, name: str) -> list[str]:
     return [f"{number[key]} of {len(found)} {name} showers {what}" for key, what in _SAID.items() if number.get(key)]
 
 
-def spectrum_complaint(reference: np.ndarray, generated: np.ndarray) -> str | None:
+def spectrum_complaints(reference: np.ndarray, other: np.ndarray, name: str, meaning: str) -> list[str]:
     """A sentence if incident energies (N,) and (M,) differ: two-sample Kolmogorov-Smirnov test at 0.1 %.
+
+    name: of the other showers; meaning: what follows for a reader.
 
     Asymptotic p-value; conservative for discrete energies. A factor of about 1000 is said to be one of units.
     """
-    factor = float(np.median(generated) / np.median(reference))
+    factor = float(np.median(other) / np.median(reference))
     if 300 < max(factor, 1 / factor) < 3000:
-        larger, smaller = ("generated", "reference") if factor > 1 else ("reference", "generated")
-        return (
+        larger, smaller = (name, "reference") if factor > 1 else ("reference", name)
+        return [
             f"the incident energies of the {larger} showers are {max(factor, 1 / factor):,.0f} times those of the "
             f"{smaller} ones (medians): both must be in MeV"
-        )
-    distance, p_value = kolmogorov_smirnov(reference, generated)
+        ]
+    distance, p_value = kolmogorov_smirnov(reference, other)
     if p_value > 1e-3:
-        return None
-    return (
-        f"the incident energies differ (Kolmogorov-Smirnov distance {distance:.3f}, p = {p_value:.1e}): every metric "
-        "that is not at fixed energy compares two spectra as well as two detectors"
-    )
+        return []
+    return [
+        f"the incident energies of the {name} showers differ from those of the reference (Kolmogorov-Smirnov distance "
+        f"{distance:.3f}, p = {p_value:.1e}): {meaning}"
+    ]
 
 
 def kolmogorov_smirnov(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

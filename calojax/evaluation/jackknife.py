@@ -34,11 +34,3 @@ def combine(value: np.ndarray, left_out: Sequence[np.ndarray] | np.ndarray) -> E
     """A statistic (...) with the error that follows from its values without each of the blocks, (K, ...)."""
     spread = np.var(np.asarray(left_out, np.float64), axis=0)  # mean over blocks: (K - 1)/K sum = (K - 1) var
     return Estimate(value, np.sqrt((len(left_out) - 1) * spread))
-
-
-def block_sums(values: np.ndarray, n_blocks: int = BLOCKS) -> np.ndarray:
-    """Sums of values (N, ...) over the showers of each block: (K, ...) float64."""
-    sums = np.zeros((n_blocks, *values.shape[1:]))
-    for b in range(n_blocks):
-        sums[b] = values[b::n_blocks].sum(axis=0, dtype=np.float64)
-    return sums

@@ -12,14 +12,14 @@ batches; it is made in tiles, in float32, and nothing of it is kept.
 
 import numpy as np
 
-from calojax.evaluation.frechet import Extrapolated, normalised
+from calojax.evaluation.frechet import ValueAndError, normalised
 
 _TILE = 1024
 
 
 def kpd(
     reference: np.ndarray, generated: np.ndarray, num_batches: int = 10, batch_size: int = 10_000, seed: int = 42
-) -> Extrapolated:
+) -> ValueAndError:
     """Kernel distance of feature vectors (N, D) and (M, D): median and error of num_batches batches."""
     x, y = (z.astype(np.float32) for z in normalised(reference, generated))
     counts_x, counts_y = np.zeros((len(x), num_batches), np.float32), np.zeros((len(y), num_batches), np.float32)
@@ -31,7 +31,7 @@ def kpd(
     batches = [[batch] for batch in range(num_batches)] if apart else [list(range(num_batches))]
     values = np.concatenate([_discrepancies(x, counts_x[:, some], y, counts_y[:, some]) for some in batches])
     low, high = np.percentile(values, [16.275, 83.725])
-    return Extrapolated(float(np.median(values)), float(high - low) / 2)
+    return ValueAndError(float(np.median(values)), float(high - low) / 2)
 
 
 def _discrepancies(x: np.ndarray, counts_x: np.ndarray, y: np.ndarray, counts_y: np.ndarray) -> np.ndarray:

@@ -43,15 +43,15 @@ def separations(reference: Digest, other: Digest) -> dict[str, Measured]:
         a, b = reference.histograms[name], other.histograms[name]
         value, error = jackknife(_with_mean_and_max, a[..., 1:-1], b[..., 1:-1])
         error = error if enough else np.full_like(error, np.nan)
-        outside = [_outside(counts) for counts in (a, b)]
+        outside = _outside(a), _outside(b)
         reason = "no entries inside the range in either sample"
         for column, layer in enumerate(family.layers):
-            more = {"outside_reference": outside[0][column], "outside_generated": outside[1][column]}
             key = f"separation.{name}" + (f".{layer}" if layer >= 0 else "")
-            found[key] = Measured(value[column], error[column], reason, more)
+            found[key] = Measured(value[column], error[column], reason, _shares(outside, column))
         if family.layers[:1].tolist() != [-1]:
-            found[f"separation.{name}.mean"] = Measured(value[-2], error[-2], reason, {})
-            found[f"separation.{name}.max"] = Measured(value[-1], error[-1], reason, {})
+            worst = int(np.argmax(np.nan_to_num(value[:-2], nan=-1.0))) if len(family.layers) else None
+            found[f"separation.{name}.mean"] = Measured(value[-2], error[-2], reason, _shares(outside))
+            found[f"separation.{name}.max"] = Measured(value[-1], error[-1], reason, _shares(outside, worst))
     return found
 
 
@@ -64,12 +64,14 @@ def separations_in_bins(reference: Digest, other: Digest) -> dict[str, Measured]
         values = [one.values(name) for one in (reference, other)]
         for b in range(bins.n_bins):
             inside = [x[place == b] for x, place in zip(values, places, strict=True)]
-            counts = [histograms.counts(x, family.edges)[..., 1:-1] for x in inside]
-            value, error = (each[-2] for each in jackknife(_with_mean_and_max, *counts))
+            counts = [histograms.counts(x, family.edges) for x in inside]
+            value, error = (each[-2] for each in jackknife(_with_mean_and_max, *(c[..., 1:-1] for c in counts)))
             enough = min(map(len, inside)) >= 2 * BLOCKS
             more = {"energy_low": bins.edges[b], "energy_high": bins.edges[b + 1]}
+            more |= _shares((_outside(counts[0]), _outside(counts[1])))
             reason = "no entries inside the range in either sample"
-            found[f"separation_in_bin.{b}.{name}"] = Measured(value, error if enough else np.nan, reason, more)
+            key, n = f"separation_in_bin.{b}.{name}", (len(inside[0]), len(inside[1]))
+            found[key] = Measured(value, error if enough else np.nan, reason, more, n=n)
     return found
 
 
@@ -97,18 +99,19 @@ def quantities(reference: Digest, other: Digest) -> dict[str, Measured]:
         a, b = getattr(reference, name)(bins), getattr(other, name)(bins)
         pairs |= {f"{name}.{{}}.mean": (a.mean, b.mean), f"{name}.{{}}.width": (a.width, b.width)}
     pairs |= {f"correlation.hits.{d}.{{}}": (theirs.values[d], ours.values[d]) for d in ours.values}
+    n = [bins.count(one.sample.incident_energy).tolist() for one in (reference, other)]
     found = {}
     for key, (a, b) in pairs.items():
         correlation = key.startswith("correlation")
         reason = (
-            "fewer than 10 pairs of cells vary enough, or too few showers"
+            "fewer than 10 pairs of cells vary enough in the reference, no cell varies, or too few showers"
             if correlation
             else "too few showers in this bin"
         )
         for i in range(bins.n_bins):
             more = {"reference": a.value[i], "reference_error": a.error[i]}
             more |= {"energy_low": bins.edges[i], "energy_high": bins.edges[i + 1]}
-            found[key.format(i)] = Measured(b.value[i], b.error[i], reason, more)
+            found[key.format(i)] = Measured(b.value[i], b.error[i], reason, more, n=(n[0][i], n[1][i]))
     return found
 
 
@@ -124,3 +127,11 @@ def _outside(counts: np.ndarray) -> np.ndarray:
     """Share of the entries outside the range, per histogram of (K, C, B + 2)."""
     total = counts.sum(axis=0)
     return (total[:, 0] + total[:, -1]) / np.maximum(total.sum(axis=1), 1)
+
+
+def _shares(outside: tuple[np.ndarray, np.ndarray], column: int | None = None) -> dict[str, float]:
+    """Shares of the entries outside the range of both samples (C,): of one histogram, or the mean of all."""
+    if not len(outside[0]):
+        return {}
+    reference, generated = (x.mean() if column is None else x[column] for x in outside)
+    return {"outside_reference": float(reference), "outside_generated": float(generated)}

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from calojax.evaluation import inspection
+from calojax.evaluation.neighbours import squared_distances
 from calojax.evaluation.sources import Source
 from calojax.evaluation.sparse import Sparse
 
@@ -93,7 +94,7 @@ def nearest_distance(showers: Sparse, rows: np.ndarray, train: Sparse, advance: 
     for start in range(0, len(rows), _TOGETHER):
         part = slice(start, start + _TOGETHER)
         low, high = first[part].min(), last[part].max()
-        squared = _squared_distances(_roots(showers, rows_in_order[part]), train, order[low:high])
+        squared = _distances_to(train, order[low:high], _roots(showers, rows_in_order[part]))
         column = np.arange(low, high)
         inside = (column >= first[part, None]) & (column < last[part, None])
         result[part] = np.where(inside, squared, np.inf).min(axis=1)
@@ -109,11 +110,10 @@ def _roots(showers: Sparse, rows: np.ndarray) -> np.ndarray:
     return np.sqrt(showers.dense(rows) / showers.incident_energy[rows, None].astype(np.float32))
 
 
-def _squared_distances(x: np.ndarray, train: Sparse, rows: np.ndarray) -> np.ndarray:
+def _distances_to(train: Sparse, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances (n, m) of x (n, V) to training showers (m,), 1024 of them at a time."""
     parts = []
     for first in range(0, len(rows), 1024):
         y = _roots(train, rows[first : first + 1024])
-        norms = np.einsum("nv,nv->n", x, x)[:, None] + np.einsum("nv,nv->n", y, y)
-        parts.append(np.maximum(norms - 2 * (x @ y.T), 0.0))
+        parts.append(squared_distances(x, y))
     return np.concatenate(parts, axis=1)

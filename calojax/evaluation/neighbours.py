@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import arrays
 from calojax.evaluation.jackknife import BLOCKS, combine
 from calojax.evaluation.sparse import Sparse
 
@@ -65,7 +66,7 @@ def prdc(real: np.ndarray, fake: np.ndarray, nearest_k: int = 5) -> Prdc:
 
     float32 points are compared in float32, all others in float64.
     """
-    return count(real, fake, nearest_k).values
+    return count(*arrays.points(real, fake, least=nearest_k + 1), nearest_k).values
 
 
 def count(real: np.ndarray, fake: np.ndarray, nearest_k: int = 5) -> Counted:
@@ -78,7 +79,7 @@ def count(real: np.ndarray, fake: np.ndarray, nearest_k: int = 5) -> Counted:
     reached, covered = (np.zeros((BLOCKS, len(real)), np.int32) for _ in range(2))
     for first in range(0, len(real), _TILE):
         rows = slice(first, first + _TILE)
-        squared = _squared_distances(real[rows], fake)
+        squared = squared_distances(real[rows], fake)
         inside, around = squared < of_real[rows, None], squared < of_fake
         for block in range(BLOCKS):
             balls[block] += inside[(block - first) % BLOCKS :: BLOCKS].sum(axis=0, dtype=np.int32)
@@ -105,11 +106,11 @@ def log_voxels(showers: Sparse, rows: np.ndarray) -> np.ndarray:
 def _radii(points: np.ndarray, nearest_k: int) -> np.ndarray:
     """Squared distance (N,) of each point to its k-th nearest neighbour."""
     tiles = [points[first : first + _TILE] for first in range(0, len(points), _TILE)]
-    return np.concatenate([np.partition(_squared_distances(t, points), nearest_k)[:, nearest_k] for t in tiles])
+    return np.concatenate([np.partition(squared_distances(t, points), nearest_k)[:, nearest_k] for t in tiles])
 
 
-def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(n, m) of points (n, D) and (m, D)."""
+def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(n, m) of points (n, D) and (m, D), each at least 0."""
     squared = x @ y.T
     squared *= -2
     squared += np.einsum("nd,nd->n", x, x)[:, None]

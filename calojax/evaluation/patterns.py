@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from calojax.evaluation import arrays
+
 
 class Patterns:
     """Hit patterns of N showers of V cells, packed: bits (N, ceil(V/8)) uint8, least significant bit first."""
@@ -45,4 +47,4 @@ def pack(hits: np.ndarray) -> Patterns:
 
 def of(hits: "np.ndarray | Patterns") -> Patterns:
     """Patterns of hits (N, V), or the patterns themselves."""
-    return hits if isinstance(hits, Patterns) else pack(hits)
+    return hits if isinstance(hits, Patterns) else pack(arrays.table(hits, "hits"))

@@ -5,21 +5,25 @@ With columns x (N, D), sums s_i of x_i and joint sums g_ij of x_i x_j over N sho
     C_ij = (N g_ij - s_i s_j) / sqrt((N g_ii - s_i^2) (N g_jj - s_j^2)),   distance = ||C_reference - C_generated||_F
 
 A constant column has row, column and diagonal 0: if it is constant in one sample only, it adds 1 and its correlations
-to the squared distance. Matrices are made in tiles and never held whole. Joint sums of a block of showers are products
-in float32, of columns that are counts (exact up to 2^24) or in units of their spread, added up in float64. Two samples
-of N showers of one distribution with D weakly correlated columns are at about sqrt(2 D (D - 1)/N): compare with the
-floor. Source: CaloPointFlow's plots and CaloQVAE's Frobenius distances.
+to the squared distance. Matrices are made in tiles and never held whole; where there are many more columns than
+showers they are not made at all (see `gram`). Joint sums of a block of showers are products in float32, of columns that
+are counts (exact up to 2^24) or in units of their spread, added up in float64. Two samples of N showers of one
+distribution with D weakly correlated columns are at about sqrt(2 D (D - 1)/N): compare with the floor. Source:
+CaloPointFlow's plots and CaloQVAE's Frobenius distances.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from calojax.evaluation import arrays, gram
 from calojax.evaluation.jackknife import Estimate, combine
 from calojax.evaluation.sparse import Sparse
 
 _TILE = 1080  # columns; a multiple of 8
+_ROWS = 128  # of a tile, that a processor's cache holds in float64
 BLOCKS = 5  # of showers, for the errors of large matrices
 _NO_SPREAD = 1e-10  # of N g_ii: a column that is constant without one block of showers, up to rounding
 
@@ -53,8 +57,11 @@ class Scaled:
 
     def columns(self, first: int, last: int) -> np.ndarray:
         """(N, last - first) float32; 0 where a column is constant."""
-        tile = np.asarray(self._raw(first, last), np.float64) - self._mean[first:last]
-        return (tile * self._scale[first:last]).astype(np.float32)
+        raw, mean, scale = self._raw(first, last), self._mean[first:last], self._scale[first:last]
+        made = np.empty(raw.shape, np.float32)
+        for part in (slice(row, row + _ROWS) for row in range(0, len(raw), _ROWS)):
+            made[part] = (raw[part] - mean) * scale  # in float64
+        return made
 
 
 def of_array(values: np.ndarray) -> Scaled:
@@ -107,7 +114,7 @@ class Distances(NamedTuple):
 
 def pearson_matrix(values: np.ndarray) -> np.ndarray:
     """Pearson matrix (D, D) float64 of values (N, D); constant columns are 0, diagonal included. Hold D small."""
-    values = np.asarray(values, np.float64)
+    values = arrays.table(values, "values").astype(np.float64)
     varies = np.ptp(values, axis=0) > 0
     centred = np.where(varies, values - values.mean(axis=0), 0.0)
     size = np.sqrt((centred**2).sum(axis=0))
@@ -117,7 +124,8 @@ def pearson_matrix(values: np.ndarray) -> np.ndarray:
 
 def frobenius_distance(reference: np.ndarray, generated: np.ndarray) -> Estimate:
     """Frobenius distance of the Pearson matrices of values (N, D) and (M, D), with its error; made in tiles."""
-    samples = {"reference": of_array(np.asarray(reference)), "generated": of_array(np.asarray(generated))}
+    both = zip(("reference", "generated"), arrays.points(reference, generated), strict=True)
+    samples = {name: of_array(values) for name, values in both}
     return distances(samples, [("reference", "generated")]).distance[0]
 
 
@@ -133,11 +141,38 @@ def distances(
     groups (D,): group of each column, 0..; without them no means are made. n_blocks: of showers, left out one after
     another for the errors, which are nan for fewer than two showers a block; advance(n): called after n of the tiles.
     """
-    n_cells = next(iter(samples.values())).n_cells
     size = np.bincount(groups) if groups is not None else np.zeros(0, int)
     sums = {name: _sums(sample, n_blocks) for name, sample in samples.items()}
+    n_cells, most = next(iter(samples.values())).n_cells, max(map(len, samples.values()))
+    made = _by_rows if 2 * (1 + n_blocks) * most < n_cells else _by_columns
+    squares, matrix = made(samples, sums, pairs, groups, n_blocks, advance)
+    matrix = {name: total / np.maximum(np.outer(size, size) - np.diag(size), 1) for name, total in matrix.items()}
+    enough = {name: len(sample) >= 2 * n_blocks for name, sample in samples.items()}
+    return Distances(
+        [_estimate(s, enough[a] and enough[b]) for s, (a, b) in zip(squares, pairs, strict=True)],
+        matrix,
+        {name: int(np.sum(one.scale[0] == 0)) for name, one in sums.items()},
+    )
+
+
+def n_tiles(n_cells: int) -> int:
+    """How often `distances` calls `advance`."""
+    n = -(-n_cells // _TILE)
+    return n * (n + 1) // 2
+
+
+def _by_columns(
+    samples: Mapping[str, Columns],
+    sums: Mapping[str, "_Sums"],
+    pairs: Sequence[tuple[str, str]],
+    groups: np.ndarray | None,
+    n_blocks: int,
+    advance: Callable[[int], None] | None,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Squared distances (P, 1 + K) and sums over groups (G, G), from tiles of the matrices."""
+    n_cells = next(iter(samples.values())).n_cells
     squares = np.zeros((len(pairs), 1 + n_blocks))
-    matrix = {name: np.zeros((len(size),) * 2) for name in samples}
+    matrix = {name: np.zeros((int(groups.max()) + 1 if groups is not None else 0,) * 2) for name in samples}
     for first in range(0, n_cells, _TILE):
         left = slice(first, min(first + _TILE, n_cells))
         left_tile = {name: _tile(sample, left, n_blocks) for name, sample in samples.items()}
@@ -154,19 +189,44 @@ def distances(
                 squares[pair] += np.array(part) * (1 if right == left else 2)
             if advance is not None:
                 advance(1)
-    matrix = {name: total / np.maximum(np.outer(size, size) - np.diag(size), 1) for name, total in matrix.items()}
-    enough = {name: len(sample) >= 2 * n_blocks for name, sample in samples.items()}
-    return Distances(
-        [_estimate(s, enough[a] and enough[b]) for s, (a, b) in zip(squares, pairs, strict=True)],
-        matrix,
-        {name: int(np.sum(one.scale[0] == 0)) for name, one in sums.items()},
-    )
+    return squares, matrix
 
 
-def n_tiles(n_cells: int) -> int:
-    """How often `distances` calls `advance`."""
-    n = -(-n_cells // _TILE)
-    return n * (n + 1) // 2
+def _by_rows(
+    samples: Mapping[str, Columns],
+    sums: Mapping[str, "_Sums"],
+    pairs: Sequence[tuple[str, str]],
+    groups: np.ndarray | None,
+    n_blocks: int,
+    advance: Callable[[int], None] | None,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The same from products of showers."""
+    n_cells = next(iter(samples.values())).n_cells
+    tiles = [slice(first, min(first + _TILE, n_cells)) for first in range(0, n_cells, _TILE)]
+    steps, total, n_done = (1 + n_blocks) * len(tiles), n_tiles(n_cells), itertools.count(1)
+
+    def done() -> None:
+        if advance is not None:
+            step = next(n_done)
+            advance(total * step // steps - total * (step - 1) // steps)
+
+    squares = [
+        gram.squares(lambda name, tile, k=k: _unit(samples[name], sums[name], tile, k, n_blocks), tiles, pairs, done)
+        for k in range(1 + n_blocks)
+    ]
+    if groups is None:
+        return np.transpose(squares), {name: np.zeros((0, 0)) for name in samples}
+    whole = lambda name, tile: _unit(samples[name], sums[name], tile, 0, n_blocks)
+    return np.transpose(squares), {name: gram.sums_of_groups(whole, tiles, name, groups) for name in samples}
+
+
+def _unit(sample: Columns, sums: "_Sums", cells: slice, left_out: int, n_blocks: int) -> np.ndarray:
+    """Columns that are centred and have length 1, float32, of all showers (0) or without block left_out - 1."""
+    rows = np.flatnonzero(np.arange(len(sample)) % n_blocks != left_out - 1)
+    values = sample.columns(cells.start, cells.stop)[rows].astype(np.float32)
+    values *= sums.scale[left_out, cells].astype(np.float32)
+    values -= (sums.mean[left_out, cells] / np.sqrt(max(len(rows), 1))).astype(np.float32)
+    return values
 
 
 class _Sums(NamedTuple):

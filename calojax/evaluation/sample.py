@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from calojax.evaluation import features, histograms
+from calojax.evaluation import features, histograms, patterns
 from calojax.evaluation.features import Hits, Moments
 from calojax.evaluation.jackknife import BLOCKS
 from calojax.evaluation.patterns import Patterns
@@ -44,17 +44,6 @@ class Sample:
         """K, the blocks that errors are made from."""
         return len(self.spectrum)
 
-    def half(self, parity: int) -> "Sample":
-        """Every second shower from row `parity` (0 or 1) on, in half as many blocks."""
-        rows = slice(parity, None, 2)
-        return Sample(
-            self.showers.take(np.arange(len(self))[rows]),
-            Moments(*(field[rows] for field in self.moments)),
-            self.patterns[rows],
-            self.spectrum[rows],
-            self.shares[rows],
-        )
-
 
 def collect(showers: Sparse, geometry: Any, edges: np.ndarray, *, advance: Advance | None = None) -> Sample:
     """Digest showers. edges (B + 1,): bins of the voxel energies, MeV; advance(n): called after every n showers."""
@@ -84,4 +73,4 @@ def _pack(hits: Hits, shape: tuple[int, ...]) -> np.ndarray:
     """Bits (n, ceil(V/8)) of the hits of n showers."""
     dense = np.zeros(shape, bool)
     dense[hits.row, hits.cell] = True
-    return np.packbits(dense, axis=1, bitorder="little")
+    return patterns.pack(dense).bits

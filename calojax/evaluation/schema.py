@@ -10,7 +10,7 @@ the generated showers rather than a distance (response, hits, correlation) carry
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,15 @@ import numpy as np
 from calojax.errors import InputError
 
 SCHEMA = "calojax.metrics/1"
+CURVES_SCHEMA = "calojax.curves/1"  # counts up whenever an array is added, renamed or has another shape
 FILE, CURVES = "metrics.json", "curves.npz"
+_SAMPLE = {"source": str, "showers": int}
+_TRACED: dict[str, dict[str, type]] = {  # what a page says of what was compared
+    "reference": _SAMPLE,
+    "generated": _SAMPLE,
+    "geometry": {"name": str},
+    "floor": {"kind": str, "n_reference": int, "n_generated": int},
+}
 _REQUIRED = ("value", "error", "floor", "n_reference", "n_generated")
 
 
@@ -71,6 +79,12 @@ class Metrics:
     def __len__(self) -> int:
         return len(self.metrics)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of reference, generated and train (if there was any) showers and of the geometry, as far as known."""
+        given = {name: self.inputs.get(name) for name in ("reference", "generated", "train", "geometry")}
+        return {name: one["digest"] for name, one in given.items() if isinstance(one, dict) and "digest" in one}
+
     def to_table(self) -> dict[str, Any]:
         """The content of metrics.json."""
         metrics = {name: metric.to_table() for name, metric in self.metrics.items()}
@@ -81,7 +95,7 @@ class Metrics:
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_table(), indent=1, allow_nan=False)
-        arrays: dict[str, Any] = dict(self.curves)
+        arrays: dict[str, Any] = {"schema": np.array(CURVES_SCHEMA)} | dict(self.curves)
         np.savez_compressed(out / f".{CURVES}", **arrays)
         os.replace(out / f".{CURVES}", out / CURVES)
         (out / f".{FILE}").write_text(text)
@@ -122,12 +136,45 @@ def load_metrics(path: Path | str) -> Metrics:
     return Metrics(table["inputs"], metrics, tuple(table.get("warnings", ())), _load_curves(path.with_name(CURVES)))
 
 
-def refuse_other_reference(metrics: Metrics, other: Metrics, name: str) -> None:
-    """InputError unless `other`, a generator called `name`, was judged against the same reference as `metrics`."""
+def refuse_other_reference(digests: Mapping[str, str], other: Metrics, name: str) -> None:
+    """InputError unless `other`, a generator called `name`, was judged against the reference of these `digests`."""
     for key in ("reference", "geometry"):
-        ours, theirs = (one.inputs[key].get("digest") for one in (metrics, other))
-        if ours is None or ours != theirs:
+        if other.digests.get(key) != digests[key]:
             raise _refuse(name, f"was judged with another {key}", "only generators of one reference can be compared")
+
+
+def refuse_other_request(out: Path, done: Metrics, request: Mapping[str, Any]) -> None:
+    """InputError unless the folder `out` was judged for this request: `digests`, level, compare and published."""
+    shown = done.inputs.get("report", {"compare": {}, "published": False})
+    before = done.digests | {"level": done.inputs.get("level")} | shown
+    others = [key for key in {**before, **request} if before.get(key) != request.get(key)]
+    if others:
+        raise InputError(
+            where=str(out),
+            found=f"is done, but for another request ({', '.join(others)})",
+            rule="a folder is of one request",
+            remedy="ask for the same again, or give another --out",
+        )
+
+
+def refuse_untraced(metrics: Metrics, name: str) -> None:
+    """InputError unless the inputs, of a folder or generator called `name`, say what a report has to."""
+    for key, needed in _TRACED.items():
+        given = metrics.inputs.get(key)
+        for part, kind in needed.items():
+            if not isinstance(given, dict) or not isinstance(given.get(part), kind):
+                raise _refuse(name, f"does not say inputs.{key}.{part}", "a report says what was compared")
+
+
+def refuse_own_name(own: str, others: Container[str]) -> None:
+    """InputError if another generator is called as the one that is judged: a table has a row for each name."""
+    if own in others:
+        raise InputError(
+            where=own,
+            found="is the name of two generators, the judged one's and another's",
+            rule="each stands in the report under its own name",
+            remedy="call the other one differently",
+        )
 
 
 def _load_curves(path: Path) -> dict[str, np.ndarray]:
@@ -135,9 +182,13 @@ def _load_curves(path: Path) -> dict[str, np.ndarray]:
         return {}
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+            arrays = {name: stored[name] for name in stored.files}
     except Exception as error:  # damage surfaces as any of a dozen kinds, of zip files and of arrays
         raise _refuse(path, f"cannot be read ({error})", "it holds arrays") from None
+    found = str(arrays.pop("schema", "none"))
+    if found != CURVES_SCHEMA:
+        raise _refuse(path, f"is of another version of calojax (schema {found})", f"this one draws {CURVES_SCHEMA!r}")
+    return arrays
 
 
 def validate(table: Any, where: str = FILE) -> None:

@@ -8,13 +8,15 @@ S = (B - 1)/4 (1/N + 1/M): a value means little without its floor. Source: CaloC
 
 import numpy as np
 
+from calojax.evaluation import arrays
+
 
 def separation_power(reference: np.ndarray, generated: np.ndarray, edges: np.ndarray) -> float:
     """S of values (N,) and (M,) in bins with edges (B + 1,), the last one closed on both sides.
 
     1 if only one of the samples has entries in the range; nan if neither has.
     """
-    counts = [np.histogram(values, edges)[0] for values in (reference, generated)]
+    counts = [np.histogram(values, edges)[0] for values in arrays.values(reference, generated)]
     return float(separation_of_counts(*counts))
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from calojax import writing
-from calojax.errors import InputError
+from calojax.evaluation import arrays
 
 ROWS = 1024
 
@@ -37,12 +37,16 @@ def blocks(source: Source, geometry: Any, *, name: str, rows: int = ROWS, any_va
         for energies, showers in read(Path(source), geometry, rows=rows, any_values=any_values):
             yield Block(np.asarray(energies, np.float64).reshape(-1), showers)
         return
-    energies, showers = (np.asarray(array) for array in source)
-    energies = energies.astype(np.float64).reshape(-1)
-    _check(energies, showers, geometry, name)
+    showers = arrays.showers(source[1], geometry, name, any_values=True)
+    energies = arrays.incident_energies(source[0], len(showers), name)
     kind = np.float64 if showers.dtype.itemsize == 8 else np.float32  # sums of half floats would overflow
     for first in range(0, len(showers), rows):
         yield Block(energies[first : first + rows], showers[first : first + rows].astype(kind, copy=False))
+
+
+def refuse_unusable(source: Source, geometry: Any, *, name: str) -> None:
+    """InputError for what is no showers of this geometry, as far as can be told from the layout and the first one."""
+    next(blocks(source, geometry, name=name, rows=1, any_values=True))
 
 
 def count(source: Source) -> int:
@@ -59,6 +63,11 @@ def label(source: Source) -> str:
     return writing.storable(Path(source).name) if isinstance(source, (str, Path)) else "arrays"
 
 
+def title(given: str, sample: str) -> str:
+    """What the showers of a sample are called, whose `label` is given."""
+    return f"{sample} showers" if given == "arrays" else given
+
+
 def origin(source: Source) -> dict[str, Any]:
     """What a file says of itself: {"attributes": {...}}, such as seed, run and versions; nothing for arrays."""
     if not isinstance(source, (str, Path)):
@@ -67,29 +76,3 @@ def origin(source: Source) -> dict[str, Any]:
 
     attributes = layouts.reader(Path(source)).summary(Path(source)).attributes
     return {"attributes": attributes} if attributes else {}
-
-
-def _check(energies: np.ndarray, showers: np.ndarray, geometry: Any, name: str) -> None:
-    if showers.ndim != 2 or showers.shape[1] != geometry.n_cells:
-        raise InputError(
-            where=f"{name}, showers",
-            found=f"the array has shape {showers.shape}",
-            rule=f"{geometry.name} has {geometry.n_cells} cells",
-            remedy="give showers (N, cells) of this geometry, or another geometry",
-        )
-    if len(energies) != len(showers) or len(showers) == 0:
-        raise InputError(
-            where=f"{name}, incident energies",
-            found=f"{len(energies)} energies for {len(showers)} showers",
-            rule="every shower needs one, and at least one shower is needed",
-            remedy="give the incident energies in the order of the showers",
-        )
-    bad = ~(np.isfinite(energies) & (energies > 0))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            where=f"{name}, incident energies, row {row}",
-            found=f"the energy is {energies[row]}",
-            rule="incident energies are finite and positive, in MeV",
-            remedy="remove these showers",
-        )

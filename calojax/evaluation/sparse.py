@@ -13,6 +13,12 @@ from calojax.evaluation.sources import Block
 _MIXING = (0x7FB5D329728EA185, 0x81DADEF4BC2DD44D)  # odd, so that no two hits are mixed into the same number
 
 
+def evenly(n: int, chosen: int) -> np.ndarray:
+    """`chosen` of the numbers 0..n-1, evenly spaced; all if there are fewer."""
+    chosen = min(n, chosen)
+    return np.arange(chosen) * n // max(chosen, 1)
+
+
 @dataclass(frozen=True)
 class Sparse:
     """N showers of n_cells cells: incident_energy (N,) float64 MeV, rows (N,) in their source, offsets (N + 1,) into
@@ -42,9 +48,9 @@ class Sparse:
             self.incident_energy[rows], self.rows[rows], offsets, self.cell[hit], self.energy[hit], self.n_cells
         )
 
-    def first(self, n: int) -> "Sparse":
-        """The first n showers, all if there are fewer."""
-        return self.take(np.arange(min(n, len(self))))
+    def spread(self, n: int) -> "Sparse":
+        """n showers evenly over all, in their order, so that a file sorted by energy has its spectrum; all if fewer."""
+        return self if n >= len(self) else self.take(evenly(len(self), n))
 
     def hits(self, first: int, last: int) -> Hits:
         """The hits of the showers first..last, rows counted from 0."""

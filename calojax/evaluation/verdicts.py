@@ -1,9 +1,9 @@
 """What the numbers mean, in words: one line for each kind of metric, judged by its errors and its floor.
 
 A distance is compared with its floor (at the same numbers of showers), a quantity with the reference. Of several energy
-bins the one that is farthest off is quoted. Levels: 0 agrees within 3 standard errors (3.4 for the worst of four bins:
-the same chance of a false alarm); 1 differs by less than the tolerance; 2 by less than four times the tolerance; 3 by
-more. Agreement within errors larger than the tolerance says so.
+bins or layers the one that is farthest off is quoted. Levels: 0 agrees within 3 standard errors (3.4 for the worst of
+four: the same chance of a false alarm); 1 differs by less than the tolerance; 2 by less than four times the tolerance;
+3 by more. Agreement within errors larger than the tolerance says so.
 """
 
 from collections.abc import Iterator
@@ -12,23 +12,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calojax.evaluation import words
 from calojax.evaluation.schema import Metric, Metrics
 
+_SEPARATIONS = (  # of families of histograms
+    "e_tot",
+    "e_layer.mean",
+    "ec_eta.mean",
+    "ec_phi.mean",
+    "width_eta.mean",
+    "width_phi.mean",
+    "ec_r.mean",
+    "width_r.mean",
+    "sparsity.mean",
+    "voxel",
+    "n_hits",
+    "hit_layers",
+    "hit_rings",
+    "hit_cells",
+)
+_ABOVE_THE_FLOOR = 0.005  # tolerance of a separation power
 _DISTANCES = (  # title, metric, tolerance of the excess over the floor
-    ("total energy over incident energy", "separation.e_tot", 0.005),
-    ("energy per layer, mean of layers", "separation.e_layer.mean", 0.005),
-    ("centre in eta, mean of layers", "separation.ec_eta.mean", 0.005),
-    ("centre in phi, mean of layers", "separation.ec_phi.mean", 0.005),
-    ("width in eta, mean of layers", "separation.width_eta.mean", 0.005),
-    ("width in phi, mean of layers", "separation.width_phi.mean", 0.005),
-    ("centre in r, mean of layers", "separation.ec_r.mean", 0.005),
-    ("width in r, mean of layers", "separation.width_r.mean", 0.005),
-    ("sparsity, mean of layers", "separation.sparsity.mean", 0.005),
-    ("energy per cell", "separation.voxel", 0.005),
-    ("number of hits", "separation.n_hits", 0.005),
-    ("hit layers per shower", "separation.hit_layers", 0.005),
-    ("hit rings per hit layer", "separation.hit_rings", 0.005),
-    ("hit cells per hit ring", "separation.hit_cells", 0.005),
     ("features: Frechet distance", "frechet", 0.02),
     ("features: Frechet distance, extrapolated", "fpd", 0.02),
     ("features: kernel distance", "kpd", 1e-4),
@@ -37,6 +41,21 @@ _DISTANCES = (  # title, metric, tolerance of the excess over the floor
     ("classifier of features: AUC", "classifier.high.auc", 0.05),
     ("convolutional classifier: AUC", "classifier.cnn.auc", 0.05),
 )
+_MATRICES = (  # title, metric, or start of the names of one for each layer
+    ("correlations of cell energies", "frobenius.voxel"),
+    ("correlations of hits", "frobenius.occupancy"),
+    ("correlations of layer energies", "frobenius.layer"),
+    ("correlations of the layers' sparsity", "frobenius.layer_sparsity"),
+    ("correlations of energies in patches of cells", "frobenius.patch_layer"),
+    ("correlations of cell energies within a layer", "frobenius.within_layer."),
+    ("correlations of hits within a layer", "frobenius.occupancy_within_layer."),
+)
+_OF_THE_FLOOR = 0.05  # tolerance of a distance of matrices above its floor, as a share of it
+_ON_GRID = {  # titles in a grid's own words
+    "correlations of cell energies": "correlations of crystal energies",
+    "classifier of cells: AUC": "classifier of crystals: AUC",
+    "classifier of shares in layers: AUC": "classifier of shares: AUC",
+}
 _ALIKE = (  # title, metric, tolerance of the difference from the floor on either side
     ("showers near real ones: precision", "prdc.precision", 0.05),
     ("real showers reached: recall", "prdc.recall", 0.05),
@@ -81,32 +100,47 @@ class Line(NamedTuple):
 def verdict(metrics: Metrics) -> list[Line]:
     """All lines for which the judge has numbers, physics first."""
     lines = [_quantity(metrics, *entry) for entry in _QUANTITIES]
+    lines += [_separation(metrics, name) for name in _SEPARATIONS if f"separation.{name}" in metrics]
     lines += [_distance(title, name, metrics[name], limit) for title, name, limit in _DISTANCES if name in metrics]
     lines += [
         _distance(title, name, metrics[name], limit, either_side=True)
         for title, name, limit in _ALIKE
         if name in metrics
     ]
-    name = "frobenius.occupancy"
-    if name in metrics:
-        floor = metrics[name].more.get("floor_at_counts") or metrics[name].floor or 0.0
-        lines.append(_distance("matrix of hit correlations", name, metrics[name], 0.05 * floor))
+    lines += [_matrix(metrics, title, name) for title, name in _MATRICES]
     if "memorisation.share" in metrics:
         lines.append(_memorisation(metrics["memorisation.share"]))
-    return [line for line in lines if line is not None]
+    renamed = _ON_GRID if words.on_grid(metrics) else {}
+    return [line._replace(title=renamed.get(line.title, line.title)) for line in lines if line is not None]
 
 
-def _distance(title: str, name: str, one: Metric, tolerance: float, *, either_side: bool = False) -> Line:
+def _separation(metrics: Metrics, name: str) -> Line:
+    family, _, mean = name.partition(".")
+    title = words.families(metrics)[family] + (", mean of layers" if mean and not words.on_grid(metrics) else "")
+    return _distance(title, f"separation.{name}", metrics[f"separation.{name}"], _ABOVE_THE_FLOOR)
+
+
+def _matrix(metrics: Metrics, title: str, name: str) -> Line | None:
+    """A distance of matrices; of those of layers the one that is farthest off."""
+    names = list(_matching(metrics, name, "")) if name.endswith(".") else [name] if name in metrics else []
+    lines = []
+    for one in names:
+        floor = metrics[one].more.get("floor_at_counts") or metrics[one].floor or 0.0
+        lines.append(_distance(title, one, metrics[one], _OF_THE_FLOOR * floor, looks=len(names)))
+    return _worst(lines)
+
+
+def _distance(
+    title: str, name: str, one: Metric, tolerance: float, *, either_side: bool = False, looks: int = 1
+) -> Line:
     if one.value is None or one.floor is None:
         return _unknown(title, name, one)
-    floor, floor_error = one.more.get("floor_at_counts"), one.more.get("floor_error")
+    floor, error = one.more.get("floor_at_counts"), one.more.get("excess_error")
     if floor is None:
-        floor = one.floor
-    elif floor_error is not None and one.floor:
-        floor_error *= floor / one.floor
-    excess, error = one.value - floor, _together(one.error, floor_error)
-    level, words = _judge(abs(excess) if either_side else max(excess, 0.0), error, tolerance)
-    return Line(title, name, one.value, one.error, None, floor, excess, _over(excess, error), level, words)
+        floor, error = one.floor, _together(one.error, one.more.get("floor_error"))
+    excess = one.value - floor
+    level, said = _judge(abs(excess) if either_side else max(excess, 0.0), error, tolerance, looks)
+    return Line(title, name, one.value, one.error, None, floor, excess, _over(excess, error), level, said)
 
 
 def _quantity(metrics: Metrics, title: str, start: str, end: str, tolerance: float, relative: bool) -> Line | None:
@@ -122,11 +156,17 @@ def _quantity(metrics: Metrics, title: str, start: str, end: str, tolerance: flo
         excess = (one.value - target) / scale
         error = _together(one.error, one.more.get("reference_error"))
         error = None if error is None else error / scale
-        level, words = _judge(abs(excess), error, tolerance, looks=len(names))
-        line = Line(title, name, one.value, one.error, target, one.floor, excess, _over(excess, error), level, words)
+        level, said = _judge(abs(excess), error, tolerance, looks=len(names))
+        line = Line(title, name, one.value, one.error, target, one.floor, excess, _over(excess, error), level, said)
         lines.append(line._replace(relative=relative))
+    return _worst(lines)
+
+
+def _worst(lines: list[Line]) -> Line | None:
+    """The one that is farthest off, by its level and then by its significance; an unknown one if all are."""
     known = [line for line in lines if line.level is not None]
-    return max(known, key=lambda x: (x.level, abs(x.sigma or 0.0)), default=lines[0] if lines else None)
+    off = lambda line: (line.sigma or 0.0) if line.target is None else abs(line.sigma or 0.0)
+    return max(known, key=lambda line: (line.level, off(line)), default=lines[0] if lines else None)
 
 
 def _memorisation(one: Metric) -> Line:
@@ -136,25 +176,25 @@ def _memorisation(one: Metric) -> Line:
     sigma = (one.value - 0.5) / one.error
     level = 0 if abs(sigma) <= 3 else 1 if abs(sigma) <= 6 else 2 if one.value < 0.75 else 3
     nearer, farther = "nearer to training showers than fresh ones are", "farther from training showers than fresh ones"
-    words = "neither copies nor misses" if level == 0 else nearer if sigma > 0 else farther
-    return Line(title, name, one.value, one.error, 0.5, 0.5, one.value - 0.5, sigma, level, words)
+    said = "neither copies nor misses" if level == 0 else nearer if sigma > 0 else farther
+    return Line(title, name, one.value, one.error, 0.5, 0.5, one.value - 0.5, sigma, level, said)
 
 
 def _judge(size: float, error: float | None, tolerance: float, looks: int = 1) -> tuple[int, str]:
     sigmas = NormalDist().inv_cdf(1 - NormalDist().cdf(-3) / looks)
     if error is not None and size <= sigmas * error:
         return 0, "agrees within errors" + (", which are large" if 3 * error > 4 * tolerance else "")
-    for level, words in ((1, "small difference"), (2, "visible difference")):
+    for level, said in ((1, "small difference"), (2, "visible difference")):
         if size <= tolerance * (1 if level == 1 else 4):
-            return level, words
+            return level, said
     return 3, "clearly different"
 
 
 def _unknown(title: str, name: str, one: Metric) -> Line:
-    words = one.reason or (
+    said = one.reason or (
         "no floor to compare with" if one.floor is None else "too few reference showers to compare with"
     )
-    return Line(title, name, one.value, one.error, None, one.floor, None, None, None, words)
+    return Line(title, name, one.value, one.error, None, one.floor, None, None, None, said)
 
 
 def _matching(metrics: Metrics, start: str, end: str) -> Iterator[str]:

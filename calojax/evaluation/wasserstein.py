@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from calojax.evaluation import arrays
 from calojax.evaluation.jackknife import BLOCKS, Estimate, combine
 
 
 def wasserstein_distance(reference: np.ndarray, generated: np.ndarray) -> float:
     """Distance of values (N,) and (M,), in their units."""
-    return float(_distances(reference, generated, 0)[0])
+    return float(_distances(*arrays.values(reference, generated), 0)[0])
 
 
 def with_errors(reference: np.ndarray, generated: np.ndarray, n_blocks: int = BLOCKS) -> Estimate:

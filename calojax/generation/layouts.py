@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from calojax.errors import InputError
 from calojax.files import calochallenge, showerdata
 from calojax.generation.sinks import Block, cut, scatter
 
@@ -77,3 +78,14 @@ class Points(NamedTuple):
         with showerdata.Writer(path, self.geometry, self.attributes, showers=self.showers) as writer:
             for piece in pieces:
                 writer.append(piece["incident_energy"], piece["counts"], piece["index"], piece["energy"])
+
+
+def named(format: str, geometry: Any, attributes: dict[str, Any], compression: int, showers: int) -> Voxels | Points:
+    """The layout called "voxels" or "points"; InputError for another name."""
+    if format == "voxels":
+        return Voxels(geometry, attributes, compression)
+    if format == "points":
+        return Points(geometry, attributes, showers)
+    raise InputError(
+        where="format", found=f"is {format}", rule="it must be voxels or points", remedy="give one of them"
+    )

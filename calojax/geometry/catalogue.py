@@ -39,9 +39,12 @@ _PIONS = {
 }
 
 
-def load(source: str | Path) -> Cylinder | Grid:
+def load(source: str | Path | Cylinder | Grid) -> Cylinder | Grid:
     """A geometry by name (`names()`), or from a CaloChallenge binning XML: `PATH`, or `PATH:PARTICLE` if the file holds
-    several particles. Raises InputError for an unknown name and for a file that cannot be used."""
+    several particles; or the geometry that is given. Raises InputError for an unknown name and for a file that cannot
+    be used."""
+    if isinstance(source, (Cylinder, Grid)):
+        return source
     text = str(source)
     if text in _MAKE:
         return _built_in(text)

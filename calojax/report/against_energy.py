@@ -6,7 +6,7 @@ import numpy as np
 
 from calojax.evaluation.schema import Metrics
 from calojax.report.drawing import COLOURS, NAMES, Picture, panels, picture, ratio_panels, with_error
-from calojax.report.spectra import LABELS, panel, samples
+from calojax.report.spectra import axis_label, panel, samples
 from calojax.report.tables import by_bin, energy_range
 
 _DIRECTIONS = {
@@ -86,7 +86,8 @@ def e_tot_in_bins(metrics: Metrics) -> Picture:
     for b in range(n_bins):
         title = energy_range(edges[b], edges[b + 1])
         bins = metrics.curves["e_tot_in_bins.edges"][b]
-        panel(*places[b], bins, {s: c[:, b] for s, c in shares.items()}, LABELS["e_tot"], title=title, legend=b == 0)
+        inside = {s: c[:, b] for s, c in shares.items()}
+        panel(*places[b], bins, inside, axis_label(metrics, "e_tot"), title=title, legend=b == 0)
     widths = [metrics[f"response.{b}.width"] for b in range(n_bins)]
     said = ", ".join(
         f"{with_error(w.value, w.error)} ({with_error(w.more['reference'], w.more['reference_error'])})" for w in widths

@@ -2,9 +2,11 @@
 
 import html
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from calojax.evaluation import words
 from calojax.evaluation.published import published
 from calojax.evaluation.schema import Metric, Metrics
 from calojax.report import frame, spectra
@@ -30,23 +32,44 @@ COLUMNS = (  # heading, metric, factor
     ("coverage", "prdc.coverage", 1),
     ("memorised", "memorisation.share", 1),
 )
+_OF_CRYSTALS = {
+    "layer energies": "total energy",
+    "cell energies": "crystal energies",
+    "centre eta": "centre x",
+    "width eta": "width x",
+}
 _OVERLAYS = ("e_tot", "voxel", "n_hits", "ec_r", "width_r", "sparsity")
 
 
 def table(generators: Mapping[str, Metrics], *, context: bool) -> str:
-    """A row for each generator, the floor of the first below it; with `context` the published rows of the geometry.
+    """A row for each generator, then what real showers give; with `context` the published rows of the geometry.
 
-    generators: by name, the page's own first; metrics that none of them has are left out.
+    generators: by name, the page's own first; metrics that none of them has are left out. Those that were judged with
+    other numbers of showers, at another level or with another floor than the first come last, each with its floors.
     """
-    columns = [column for column in COLUMNS if any(column[1] in one for one in generators.values())]
-    head = "<th>generator</th>" + "".join(f"<th>{html.escape(words)}</th>" for words, _, _ in columns)
-    rows = [_row(name, one, columns) for name, one in generators.items()]
     first = next(iter(generators.values()))
-    rows.append(_floors(first, columns))
+    renamed = _OF_CRYSTALS if words.on_grid(first) else {}
+    columns = [
+        (renamed.get(heading, heading), name, factor)
+        for heading, name, factor in COLUMNS
+        if any(name in one for one in generators.values())
+    ]
+    head = "<th>generator</th>" + "".join(f"<th>{html.escape(heading)}</th>" for heading, _, _ in columns)
+    alike = {name: one for name, one in generators.items() if _conditions(one) == _conditions(first)}
+    rows = [_row(name, one, columns) for name, one in alike.items()]
+    rows.append(_floors("real showers (floor)", first, columns))
+    for name in (name for name in generators if name not in alike):
+        said = f"real showers (floor of {html.escape(name)})"
+        rows += [_row(name, generators[name], columns), _floors(said, generators[name], columns)]
     if context:
         rows += _published(first.inputs["geometry"]["name"], columns)
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="scroll"><table class="bins">{body}</table></div>'
+
+
+def drawable(metrics: Metrics) -> bool:
+    """Whether there are the curves that overlays need."""
+    return all(f"histogram.{family}.generated" in metrics.curves for family in _OVERLAYS)
 
 
 def overlays(generators: Mapping[str, Metrics]) -> Picture:
@@ -66,7 +89,7 @@ def overlays(generators: Mapping[str, Metrics]) -> Picture:
             *place,
             first.curves[f"histogram.{family}.edges"][column],
             shares,
-            spectra.LABELS[family],
+            spectra.axis_label(first, family),
             title=spectra.layer_name(first, int(layers[column])) if layers[column] >= 0 else "",
             log_x=family in spectra.LOGARITHMIC,
             log_y=family == "voxel",
@@ -76,8 +99,14 @@ def overlays(generators: Mapping[str, Metrics]) -> Picture:
     return picture(drawn, html.escape(said), f"Histograms of several generators: {said}")
 
 
+def _conditions(metrics: Metrics) -> tuple[Any, ...]:
+    """What floors depend on."""
+    given = metrics.inputs
+    return metrics.digests.get("train"), given["floor"], given["generated"]["showers"], given.get("level")
+
+
 def _row(name: str, metrics: Metrics, columns: list[tuple[str, str, float]]) -> str:
-    counts = f"{metrics.inputs['generated']['showers']:,} showers"
+    counts = f"{metrics.inputs['generated']['showers']:,} showers, {metrics.inputs.get('level', 'level unknown')}"
     return frame.row(
         [f'{html.escape(name)}<br><span class="ref">{counts}</span>']
         + [_cell(metrics.metrics.get(key), factor) for _, key, factor in columns]
@@ -90,9 +119,9 @@ def _cell(one: Metric | None, factor: float) -> str:
     return with_error(one.value * factor, None if one.error is None else one.error * factor)
 
 
-def _floors(metrics: Metrics, columns: list[tuple[str, str, float]]) -> str:
-    """What real showers give, at the numbers of the first generator."""
-    cells = ['<span class="ref">real showers (floor)</span>']
+def _floors(said: str, metrics: Metrics, columns: list[tuple[str, str, float]]) -> str:
+    """What real showers give, at the numbers of a generator."""
+    cells = [f'<span class="ref">{said}</span>']
     for _, key, factor in columns:
         one = metrics.metrics.get(key)
         floor = None if one is None else one.more.get("floor_at_counts", one.floor)

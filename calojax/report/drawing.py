@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from calojax.errors import missing_extra
+from calojax.evaluation import words
 from calojax.evaluation.schema import Metrics
 
 COLOURS = {"reference": "#1a1a1a", "generated": "#c8102e", "train": "#2f6f9f", "independent": "#7a7a7a"}
@@ -63,7 +64,13 @@ def look(sample: str) -> Look:
     if sample in COLOURS:
         return Look(COLOURS[sample], NAMES.get(sample, sample), "--" if sample == "train" else "-")
     number, _, name = sample.partition(":")
-    return Look(_OTHERS[int(number) % len(_OTHERS)], name)
+    return Look(_OTHERS[int(number) % len(_OTHERS)], _plain(name))
+
+
+def _plain(name: str) -> str:
+    """A name as a label that shows it as it is: matplotlib sets what is between two $ as a formula, and leaves labels
+    that begin with _ out of a legend."""
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
 @contextmanager
@@ -219,7 +226,9 @@ def palette(n: int) -> np.ndarray:
 
 
 def layer_name(metrics: Metrics, position: int) -> str:
-    """What a layer is called: by its id in the geometry."""
+    """What a layer is called: by its id in the geometry; "" where there are no layers."""
+    if words.on_grid(metrics):
+        return ""
     return f"layer {int(metrics.curves['geometry.id'][position])}"
 
 

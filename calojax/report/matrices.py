@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from calojax.evaluation import words
 from calojax.evaluation.schema import Metrics
 from calojax.report.drawing import Picture, figure, layer_name, number, picture, with_error
 
@@ -11,17 +12,19 @@ def all_rings(metrics: Metrics) -> Picture:
     one = metrics["frobenius.occupancy"]
     floor = one.more.get("floor_at_counts") or one.floor
     constant = [int(one.more[f"constant_cells_{s}"] or 0) for s in ("reference", "generated")]
-    kind = _kinds(metrics)[0]
+    kind, grid = _kinds(metrics)[0], words.on_grid(metrics)
+    cells, sorting = ("crystals", "") if grid else ("cells", f" ({kind} slow, layer fast)")
     caption = (
-        f"Pearson matrix of hits, averaged over the cells of two {kind}s ({kind} slow, layer fast). Frobenius distance "
+        f"Pearson matrix of hits, averaged over the {cells} of two {kind}s{sorting}. Frobenius distance "
         f"of the full matrices {with_error(one.value, one.error)} (real showers: {number(floor, 4)}), from "
-        f"{one.n_reference} and {one.n_generated} showers; cells hit never or always: {constant[0]} and "
+        f"{one.n_reference} and {one.n_generated} showers; {cells} hit never or always: {constant[0]} and "
         f"{constant[1]}. The common energy rules this matrix: read it together with the correlations at fixed energy."
     )
     n_rings = metrics.curves["geometry.n_rings"]
     ring = np.concatenate([np.arange(n) for n in n_rings])
     order = np.lexsort((np.repeat(np.arange(len(n_rings)), n_rings), ring))
-    return _three(metrics, "pearson", order, ring[order], caption, f"{kind} (in each: layer by layer)")
+    label = kind if grid else f"{kind} (in each: layer by layer)"
+    return _three(metrics, "pearson", order, ring[order], caption, label)
 
 
 def two_layers(metrics: Metrics) -> Picture:
@@ -29,7 +32,8 @@ def two_layers(metrics: Metrics) -> Picture:
     first, second = (layer_name(metrics, int(x)) for x in metrics.curves["zoom.layers"])
     slow, fast = _kinds(metrics)
     where = f"{first} and {second}, around the shower maximum" if first != second else first
-    caption = f"The same cell by cell in {where} ({slow} slow, {fast} fast)."
+    which = "crystal by crystal" if words.on_grid(metrics) else f"cell by cell in {where}"
+    caption = f"The same {which} ({slow} slow, {fast} fast)."
     curves = metrics.curves
     layers = np.unique(curves["zoom.layers"])
     sizes = [int(curves["geometry.n_alpha"][x] * curves["geometry.n_rings"][x]) for x in layers]
@@ -43,7 +47,7 @@ def two_layers(metrics: Metrics) -> Picture:
 
 def _kinds(metrics: Metrics) -> tuple[str, str]:
     """What the cells of a layer are counted by."""
-    return ("ring", "alpha") if "geometry.r_edges" in metrics.curves else ("column", "row")
+    return ("column", "row") if words.on_grid(metrics) else ("ring", "alpha")
 
 
 def _three(metrics: Metrics, stem: str, order: np.ndarray, ring: np.ndarray, caption: str, label: str) -> Picture:

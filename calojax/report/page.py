@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calojax.evaluation.schema import CURVES, Metrics, load_metrics
+from calojax.evaluation import words
+from calojax.evaluation.digest import STAGES
+from calojax.evaluation.schema import CURVES, Metrics, load_metrics, refuse_own_name, refuse_untraced
+from calojax.evaluation.sources import title
 from calojax.evaluation.verdicts import verdict
 from calojax.progress import Progress
 from calojax.report import (
@@ -59,6 +62,8 @@ def write(
     """
     out = Path(out)
     metrics = load_metrics(out) if metrics is None else metrics
+    for name, one in {str(out): metrics, **(compare or {})}.items():
+        refuse_untraced(one, name)
     title = title or " against ".join(_source(metrics, sample) for sample in ("generated", "reference"))
     sections = _comparison(metrics, dict(compare or {}), published) + _sections(metrics)
     with style(), Progress(sum(len(s.drawings) for s in sections), "report", unit="figures", enabled=progress) as bar:
@@ -72,6 +77,7 @@ def write(
     body = frame.template("judged.html").substitute(
         warnings=tables.warnings(metrics),
         contents=frame.contents(["Verdict", *(s.heading for s in sections), "All numbers"]),
+        draws=tables.draws(metrics),
         verdict="".join(map(tables.verdict_row, verdict(metrics))),
         sections="".join(drawn),
         table=tables.every_metric(metrics),
@@ -82,16 +88,18 @@ def write(
 
 def _source(metrics: Metrics, sample: str) -> str:
     """The name of the sample's file, or what it is."""
-    source = metrics.inputs[sample]["source"]
-    return f"{sample} showers" if source == "arrays" else source
+    return title(metrics.inputs[sample]["source"], sample)
 
 
 def _comparison(metrics: Metrics, others: dict[str, Metrics], published: bool) -> list[Section]:
     """This generator beside others."""
     if not others and not published:
         return []
-    generators = {_source(metrics, "generated"): metrics} | others
-    drawings = [Drawing(lambda _: comparison.overlays(generators))] if others and metrics.curves else []
+    own = _source(metrics, "generated")
+    refuse_own_name(own, others)
+    generators = {own: metrics} | others
+    drawn = {name: one for name, one in generators.items() if comparison.drawable(one)}
+    drawings = [Drawing(lambda _: comparison.overlays(drawn))] if own in drawn and len(drawn) > 1 else []
     return [Section("Beside others", drawings, comparison.table(generators, context=published))]
 
 
@@ -99,29 +107,17 @@ def _sections(metrics: Metrics) -> list[Section]:
     """All sections of the page in order."""
     if not metrics.curves:
         return [Section("Figures", [], f"<p>There is no {CURVES} beside these metrics: judge again to draw them.</p>")]
-    curves = metrics.curves
-    peak = int(np.argmax(curves["longitudinal.reference"][0]))
-    some = [("e_layer", layer) for layer in _spread(curves["longitudinal.reference"][0])]
-    at_peak = [(f, _nearest(curves[f"histogram.{f}.layers"], peak)) for f in _FAMILIES[1:]]
-    at_peak = [(f, column) for f, column in at_peak if column is not None]
-    sheets = [_sheet(f) for f in _FAMILIES if len(curves[f"histogram.{f}.layers"])]
-    cylinder = "geometry.r_edges" in curves
-    alike = cylinder and profiles.n_kinds(metrics) == 1
-    in_depth = [Drawing(profiles.longitudinal, half=alike), Drawing(profiles.radial, half=alike)] if cylinder else []
-    together = [against_energy.correlations, *([profiles.hit_maps] if cylinder else []), matrices.all_rings]
-    stages = [("hit_layers", 0), ("hit_rings", 0), ("hit_cells", 0)]
+    on_grid = words.on_grid(metrics)
+    stages = [(stage, 0) for stage in STAGES if f"histogram.{stage}.edges" in metrics.curves]
+    together = [against_energy.correlations, *([] if on_grid else [profiles.hit_maps]), matrices.all_rings]
     return [
         Section(
             "Response",
             [Drawing(against_energy.response), Drawing(against_energy.e_tot_in_bins), _histograms(("e_tot", 0))],
         ),
+        *([Section("Energy and shape", [_histograms(*((f, 0) for f in _FAMILIES))])] if on_grid else _layers(metrics)),
         Section(
-            "Energy in the layers",
-            [*in_depth, _histograms(*some)],
-        ),
-        Section("Every layer", [Drawing(lambda m: spectra.per_layer(m, _FAMILIES)), _histograms(*at_peak), *sheets]),
-        Section(
-            "Cells and counts",
+            "Crystals and counts" if on_grid else "Cells and counts",
             [
                 Drawing(lambda m: spectra.histograms(m, [("voxel", 0)], log_y=True), half=True),
                 Drawing(lambda m: spectra.histograms(m, [("n_hits", 0)]), half=True),
@@ -130,22 +126,40 @@ def _sections(metrics: Metrics) -> list[Section]:
             ],
         ),
         Section(
-            "Which cells are hit together",
+            "Which crystals are hit together" if on_grid else "Which cells are hit together",
             [Drawing(x) for x in (*together, matrices.two_layers)],
         ),
         *([Section("Classifiers", [Drawing(roc.roc)])] if roc.kinds(metrics) else []),
         Section("Memorised showers", [], tables.memorised(metrics)),
-        *([Section("Average shower", [Drawing(cylinders.average)])] if cylinder else []),
+        *([] if on_grid else [Section("Average shower", [Drawing(cylinders.average)])]),
         Section(
             "Single showers",
-            [Drawing(cylinders.single), Drawing(showers.side_views)] if cylinder else [Drawing(showers.images)],
-            viewer.section(metrics) if cylinder else "",
+            [Drawing(showers.images)] if on_grid else [Drawing(cylinders.single), Drawing(showers.side_views)],
+            "" if on_grid else viewer.section(metrics),
         ),
     ]
 
 
-def _sheet(family: str) -> Drawing:
-    return Drawing(lambda m: spectra.grid(m, family), f"all layers: {spectra.WORDS[family]}")
+def _layers(metrics: Metrics) -> list[Section]:
+    """What there is to see of layers."""
+    curves, named = metrics.curves, words.families(metrics)
+    peak = int(np.argmax(curves["longitudinal.reference"][0]))
+    some = [("e_layer", layer) for layer in _spread(curves["longitudinal.reference"][0])]
+    at_peak = [(f, _nearest(curves[f"histogram.{f}.layers"], peak)) for f in _FAMILIES[1:]]
+    at_peak = [(f, column) for f, column in at_peak if column is not None]
+    sheets = [_sheet(f, named[f]) for f in _FAMILIES if len(curves[f"histogram.{f}.layers"])]
+    alike = profiles.n_kinds(metrics) == 1
+    return [
+        Section(
+            "Energy in the layers",
+            [Drawing(profiles.longitudinal, half=alike), Drawing(profiles.radial, half=alike), _histograms(*some)],
+        ),
+        Section("Every layer", [Drawing(lambda m: spectra.per_layer(m, _FAMILIES)), _histograms(*at_peak), *sheets]),
+    ]
+
+
+def _sheet(family: str, name: str) -> Drawing:
+    return Drawing(lambda m: spectra.grid(m, family), f"all layers: {name}")
 
 
 def _histograms(*chosen: tuple[str, int]) -> Drawing:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from calojax.evaluation import words
 from calojax.evaluation.schema import Metrics
 from calojax.report.drawing import (
     COLOURS,
@@ -21,7 +22,7 @@ from calojax.report.drawing import (
     with_error,
 )
 
-LABELS = {
+_LABELS = {
     "e_tot": r"$E_\mathrm{tot}/E_\mathrm{inc}$",
     "e_layer": "layer energy [MeV]",
     "ec_eta": "centre in $\\eta$ (x) [mm]",
@@ -37,24 +38,25 @@ LABELS = {
     "hit_rings": "hit rings per hit layer",
     "hit_cells": "hit cells per hit ring",
 }
-WORDS = {
-    "e_tot": "total energy over incident energy",
-    "e_layer": "energy per layer",
-    "ec_eta": "centre in eta",
-    "ec_phi": "centre in phi",
-    "width_eta": "width in eta",
-    "width_phi": "width in phi",
-    "ec_r": "centre in r",
-    "width_r": "width in r",
-    "sparsity": "share of empty cells",
-    "voxel": "energy per hit cell",
-    "n_hits": "hit cells per shower",
-    "hit_layers": "hit layers per shower",
-    "hit_rings": "hit rings per hit layer",
-    "hit_cells": "hit cells per hit ring",
+_OF_CRYSTALS = {
+    "e_layer": "total energy [MeV]",
+    "ec_eta": "centre in x [mm]",
+    "ec_phi": "centre in y [mm]",
+    "width_eta": "width in x [mm]",
+    "width_phi": "width in y [mm]",
+    "sparsity": "share of empty crystals",
+    "voxel": "crystal energy [MeV]",
+    "n_hits": "hit crystals per shower",
+    "hit_rings": "hit columns per shower",
+    "hit_cells": "hit crystals per hit column",
 }
 LOGARITHMIC = ("e_layer", "voxel")
 _LARGEST_ERROR = 0.3  # of a ratio that is drawn
+
+
+def axis_label(metrics: Metrics, family: str) -> str:
+    """Of the axis of a histogram."""
+    return (_LABELS | (_OF_CRYSTALS if words.on_grid(metrics) else {}))[family]
 
 
 def samples(metrics: Metrics, stem: str) -> dict[str, np.ndarray]:
@@ -83,7 +85,7 @@ def histograms(metrics: Metrics, chosen: list[tuple[str, int]], *, log_y: bool =
     per_row = len(chosen) if len(chosen) < 4 else 4 if len(chosen) in (4, 7, 8) else 3
     rows, alike = -(-len(chosen) // per_row), len(chosen) > 1 and len({family for family, _ in chosen}) == 1
     drawn, places = ratio_panels(rows, per_row, (5.6, 4.6, 4.3, 3.3)[per_row - 1], 3.4 if per_row > 3 else 3.9)
-    said = []
+    said, named = [], words.families(metrics)
     for place, (family, column) in zip(places, chosen, strict=False):
         layer = int(metrics.curves[f"histogram.{family}.layers"][column])
         shares = {s: c[:, column] for s, c in samples(metrics, f"histogram.{family}").items()}
@@ -92,20 +94,20 @@ def histograms(metrics: Metrics, chosen: list[tuple[str, int]], *, log_y: bool =
             *place,
             metrics.curves[f"histogram.{family}.edges"][column],
             shares,
-            LABELS[family],
+            axis_label(metrics, family),
             title=title,
             log_x=family in LOGARITHMIC,
             log_y=log_y,
             legend=place is places[0] and len(places) == len(chosen),
         )
         name = f"separation.{family}" + (f".{layer}" if layer >= 0 else "")
-        label = f"{WORDS[family]}, {title}" if title else WORDS[family]
-        said.append(f"{title if alike else label}: {says(metrics, name)}")
+        whole = f"{named[family]}, {title}" if title else named[family]
+        said.append(f"{title if alike else whole}: {says(metrics, name)}")
     for empty in places[len(chosen) :]:
         empty[0].set_axis_off()
         empty[1].set_axis_off()
         empty[0].legend(*places[0][0].get_legend_handles_labels(), loc="center")
-    lead = f"{WORDS[chosen[0][0]]}. " if alike else ""
+    lead = f"{named[chosen[0][0]]}. " if alike else ""
     caption = _sentence(lead + "; ".join(said))
     return picture(drawn, caption, f"Histograms. {caption}")
 
@@ -159,12 +161,13 @@ def panel(
 def per_layer(metrics: Metrics, families: list[str]) -> Picture:
     """Separation power against the layer for each family, with the floor."""
     drawn, axes = panels(2, 4, 3.3, 2.6)
+    named = words.families(metrics)
     for axis, family in zip(axes, families, strict=True):
         layers = metrics.curves[f"histogram.{family}.layers"]
         value, error, floor = _columns(metrics, family, layers)
         axis.errorbar(layers, value, error, fmt="o", ms=3, lw=0.8, color=COLOURS["generated"], label="generated")
         axis.plot(layers, floor, "--", color=COLOURS["train"], label="real showers")
-        axis.set_title(WORDS[family])
+        axis.set_title(named[family])
         top = np.nanmax(np.concatenate([value, floor]), initial=0)
         axis.set_ylim(0, top * 1.15 if top > 0 else 1)
     for axis in axes[4:]:
@@ -172,7 +175,7 @@ def per_layer(metrics: Metrics, families: list[str]) -> Picture:
     for axis in axes[::4]:
         axis.set_ylabel("separation power S")
     axes[0].legend()
-    means = "; ".join(f"{WORDS[f]} {says(metrics, f'separation.{f}.mean')}" for f in families)
+    means = "; ".join(f"{named[f]} {says(metrics, f'separation.{f}.mean')}" for f in families)
     return picture(
         drawn,
         f"Separation power S layer by layer. Means over the layers: {means}.",
@@ -208,8 +211,9 @@ def grid(metrics: Metrics, family: str) -> Picture:
     _collect(axis, outlines, [np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]) + corner for corner in corners])
     axis.set_axis_off()
     axis.set(xlim=(-0.02, per_row * 1.06), ylim=(-(n_rows - 1) * 1.2 - 0.03, 1.18))
+    named = words.families(metrics)[family]
     caption = (
-        f"{WORDS[family]}, every layer, each over its own range: mean {says(metrics, f'separation.{family}.mean')}, "
+        f"{named}, every layer, each over its own range: mean {says(metrics, f'separation.{family}.mean')}, "
         f"largest S {number(metrics[f'separation.{family}.max'].value)}"
     )
     return picture(drawn, _sentence(caption), _sentence(caption), raster=True, dpi=110)

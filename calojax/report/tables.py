@@ -8,6 +8,10 @@ from calojax.evaluation.verdicts import Line
 from calojax.report.drawing import number, rounded, with_error
 from calojax.report.frame import row
 
+_DRAWS = (  # metric, its title, where the sizes of its draws are, and those of the CaloChallenge (JetNet 0.2.5)
+    ("fpd", "FPD", ("min_samples", "max_samples"), [10_000, 50_000]),
+    ("kpd", "KPD", ("batch_size",), [10_000]),
+)
 _LEVELS = ("agrees", "small", "visible", "different")
 
 
@@ -113,11 +117,36 @@ def _metric(name: str, one: Metric) -> str:
         number(one.value, 4),
         number(one.error, 2),
         number(one.floor, 4),
+        number(one.more.get("floor_error"), 2),
+        number(one.more.get("floor_at_counts"), 4),
         number(one.more.get("reference"), 4),
+        number(one.more.get("reference_error"), 2),
+        " / ".join(_share(one.more.get(f"outside_{sample}")) for sample in ("reference", "generated")),
         f"{one.n_reference} / {one.n_generated}",
         html.escape(one.reason or ""),
     )
     return row(cells)
+
+
+def _share(x: float | None) -> str:
+    return "–" if x is None else f"{x:.2%}" if x else "0%"
+
+
+def draws(metrics: Metrics) -> str:
+    """A paragraph on the draws that FPD and KPD are made of, where they are not the protocol's; else nothing."""
+    said = []
+    for name, title, keys, protocol in _DRAWS:
+        one = metrics.metrics.get(name)
+        sizes = [None if one is None else one.more.get(key) for key in keys]
+        if one is not None and one.value is not None and None not in sizes and sizes != protocol:
+            said.append(f"{title} is of draws of {_sizes(sizes)} showers (the protocol's: {_sizes(protocol)})")
+    if not said:
+        return ""
+    return f"<p>{'; '.join(said)}. It depends on them: compare only with values of equal draws.</p>"
+
+
+def _sizes(sizes: list[float | None] | list[float]) -> str:
+    return " to ".join(f"{size:,.0f}" for size in sizes)
 
 
 def provenance(metrics: Metrics) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from calojax import report
+from calojax import evaluation, report
+from calojax.evaluation import classifiers, judging, told_apart
 from calojax.evaluation.classifiers import inputs, networks, training
 
 NETWORKS = 2 * 3 * 5  # of the standard level: kinds, seeds, parts of a cross-fit
@@ -121,6 +123,40 @@ def test_the_standard_level_trains_its_classifiers(files, command, tmp_path, tra
     assert sorted(path.name for path in tmp_path.iterdir()) == ["judged"]  # the networks are not kept
 
 
+def test_the_time_of_all_generators_is_said_once_when_their_showers_are_read(
+    files, command, tmp_path, no_report, capsys, monkeypatch
+):
+    """One that was judged before takes none."""
+    monkeypatch.setattr(classifiers, "seconds", lambda flop, kind, geometry: flop / 1e12)
+    judged = evaluation.Metrics({}, {})
+    monkeypatch.setattr(judging, "judge_read", lambda asked, **_: print("judged", file=sys.stderr) or judged)
+    said, works = [], []
+    for number, others in enumerate(((), ("--compare", f"a={files / 'doubled.hdf5'}", f"b={files / 'train.hdf5'}"))):
+        assert command(*arguments(files, tmp_path / str(number), *others)) == 0
+        lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("read ")]
+        assert lines[1:] == ["judged"] * (3 if others else 1)
+        said.append(lines[0])
+        works.append(float(re.findall(r"([\d.,]+) TFLOP", lines[0])[0].replace(",", "")))
+    assert works[1] == pytest.approx(3 * works[0], rel=0.01)
+    assert said[1].startswith("classifiers of 3 generators: ") and said[0].startswith("classifiers: ")
+    assert told_apart.in_words(works[1]) in said[1] and said[1].endswith("on this machine")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3, "less than a minute"),
+        (60, "about a minute"),
+        (89, "about a minute"),
+        (301, "about 5 minutes"),
+        (5400, "about 90 minutes"),
+        (9000, "about 2.5 hours"),
+    ],
+)
+def test_a_time_is_said_as_people_say_it(seconds, said):
+    assert told_apart.in_words(seconds) == said
+
+
 def test_several_generators_stand_in_one_table(files, command, tmp_path):
     """One given as showers, one as a folder that was judged before; published results are marked as other data."""
     before, out = tmp_path / "before", tmp_path / "judged"
@@ -144,6 +180,54 @@ def test_a_generator_judged_against_something_else_is_refused(files, command, tm
     assert command(*arguments(files, out, "--quick", "--compare", f"before={before}")) == 2
     assert "reference" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("spoiled", ["missing", "layout", "cells", "judged"])
+def test_other_generators_are_looked_at_before_anything_is_judged(
+    files, command, tmp_path, no_report, capsys, spoiled, monkeypatch
+):
+    """Those that lie in files are looked at before anything is read."""
+    other = tmp_path / "other.hdf5"
+    if spoiled == "judged":
+        other.mkdir()
+        inputs = {"reference": {"digest": "of another"}}
+        (other / "metrics.json").write_text(
+            json.dumps({"schema": "calojax.metrics/1", "inputs": inputs, "metrics": {}})
+        )
+    elif spoiled != "missing":
+        _write(other, np.ones((5, 1)), np.ones((5, 368 if spoiled == "layout" else 367)))
+    if spoiled == "layout":
+        with h5py.File(other, "a") as file:
+            del file["incident_energies"]
+    done, read = [], judging.read
+    monkeypatch.setattr(judging, "read", lambda *given: done.append("read") or read(*given))
+    monkeypatch.setattr(judging, "judge_read", lambda *_, **__: done.append("judged"))
+    out = tmp_path / "judged"
+    assert command(*arguments(files, out, "--quick", "--compare", f"good={files / 'honest.hdf5'}", f"bad={other}")) == 2
+    assert ("bad" if spoiled == "judged" else "other.hdf5") in capsys.readouterr().err
+    assert done == (["read"] if spoiled == "judged" else [])
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("names", [("honest.hdf5",), ("one", "other", "one")])
+def test_a_name_for_two_generators_is_refused_before_anything_is_read(files, command, tmp_path, capsys, names):
+    """One of them would be missing from the report."""
+    others = [f"{name}={files / 'doubled.hdf5'}" for name in names]
+    assert command(*arguments(files, tmp_path / "judged", "--quick", "--compare", *others)) == 2
+    said = capsys.readouterr().err
+    assert names[0] in said and "name" in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_of_generators_are_no_paths(files, command, tmp_path, trained, no_report):
+    """And networks of the same showers are trained once, whatever these are called."""
+    out = tmp_path / "a" / "b" / "judged"
+    names = ("../../../escaped", "n" * 300)
+    assert command(*arguments(files, out, "--compare", *(f"{name}={files / 'doubled.hdf5'}" for name in names))) == 0
+    assert len(trained) == 2 * NETWORKS
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in out.parent.iterdir()] == ["judged"]
+    assert sorted(path.name for path in out.iterdir()) == ["curves.npz", "metrics.json"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
@@ -184,3 +268,34 @@ def test_resuming_with_other_showers_trains_again(files, command, tmp_path, trai
     assert command(*arguments(files, out, "--resume", generated="doubled")) == 0
     assert len(trained) == NETWORKS
     assert np.isfinite(metrics(out)["classifier.low.auc"]["value"])
+
+
+def test_resuming_what_is_done_is_done_if_the_request_is_the_same(files, command, tmp_path, monkeypatch, capsys):
+    """The numbers are read, nothing is judged; a page that was not written is."""
+    pages = []
+    monkeypatch.setattr(report, "write", lambda out, *_, **__: (out / "index.html").touch() or pages.append(out))
+    out, more = tmp_path / "judged", ("--quick", "--train", files / "train.hdf5", "--compare")
+    other = f"other={files / 'doubled.hdf5'}"
+    assert command(*arguments(files, out, *more, other, "--published")) == 0
+    written = {path.name: path.read_bytes() for path in out.iterdir()}
+    judge = judging.judge_read
+    monkeypatch.setattr(judging, "judge_read", lambda asked, **_: pytest.fail("judged again"))
+    capsys.readouterr()
+    assert command(*arguments(files, out, *more, other, "--published", "--resume")) == 0
+    assert f"{len(metrics(out))} metrics" in capsys.readouterr().out
+    for changed, said in (
+        (arguments(files, out, *more, other, "--published", generated="doubled"), "(generated)"),
+        (arguments(files, out, *more, other), "(published)"),
+        (arguments(files, out, *more, f"other={files / 'train.hdf5'}", "--published"), "(compare)"),
+        (arguments(files, out, "--train", files / "train.hdf5"), "(level, compare, published)"),
+        (arguments(files, out, *more[:1], "--compare", other, "--published"), "(train)"),
+    ):
+        assert command(*changed, "--resume") == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith(f"calojax: {out}: is done") and said in error
+    assert command(*arguments(files, out, *more, other, "--published")) == 2  # without --resume
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == written
+    monkeypatch.setattr(judging, "judge_read", judge)
+    (out / "index.html").unlink()
+    assert command(*arguments(files, out, *more, other, "--published", "--resume")) == 0
+    assert len(pages) == 2

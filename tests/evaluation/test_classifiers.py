@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from jax import lax
 from scipy import stats
 
-from calojax import evaluation, geometry
+from calojax import digests, evaluation, geometry
 from calojax.errors import InputError
 from calojax.evaluation import classifiers, features
 from calojax.evaluation.classifiers import calibration, inputs, networks, resnet, splits, training
-from calojax.evaluation.classifiers import two_sample as classifying
 from calojax.evaluation.classifiers.splits import Counts
 from calojax.evaluation.sources import Block
 from calojax.evaluation.sparse import Builder
@@ -318,9 +317,10 @@ def trained(monkeypatch):
 
 def test_what_is_saved_is_not_trained_again(monkeypatch, toy, sparse, tmp_path, trained):
     sets = {"reference": sparse(30, 1), "generated": sparse(70, 2), "train": sparse(40, 3)}
-    ask = lambda **more: classifying.classify(
-        **sets | {"geometry": toy, "kind": "high", "epochs": 2, "seeds": 3, "folder": tmp_path} | more
+    request = lambda folder: classifiers.request(
+        **sets, geometry=toy, kind="high", epochs=2, seeds=3, folder=tmp_path / folder
     )
+    ask = lambda folder="kept", advance=None: classifiers.run(request(folder), advance)
     step = training._epoch
 
     def interrupted(*args):
@@ -333,7 +333,7 @@ def test_what_is_saved_is_not_trained_again(monkeypatch, toy, sparse, tmp_path, 
         ask()
     monkeypatch.setattr(training, "_epoch", step)
     assert trained == [0, 1]
-    left = classifying.work(**sets, geometry=toy, kind="high", epochs=2, seeds=3, folder=tmp_path)
+    left = classifiers.work(request("kept"))
     assert left.saved == pytest.approx(left.flop / 3)
     assert classifiers.seconds(left.flop - left.saved, "high", toy) > 0
     trained.clear()
@@ -342,7 +342,7 @@ def test_what_is_saved_is_not_trained_again(monkeypatch, toy, sparse, tmp_path, 
     assert trained == [1, 2]
     assert sum(units) == pytest.approx(left.flop / 1e9, abs=0.5)
     trained.clear()
-    again, fresh = ask(), ask(folder=tmp_path / "other")
+    again, fresh = ask(), ask("other")
     assert trained == [0, 1, 2]
     for one in (again, fresh):
         for found, wanted in zip(one, resumed, strict=True):
@@ -351,21 +351,33 @@ def test_what_is_saved_is_not_trained_again(monkeypatch, toy, sparse, tmp_path, 
 
 def test_what_is_saved_of_something_else_is_not_taken(toy, sparse, tmp_path, trained):
     reference, generated, train = sparse(30, 1), sparse(70, 2), sparse(40, 3)
-    ask = lambda generated, epochs: classifying.classify(
-        reference, generated, toy, "high", train=train, epochs=epochs, seeds=1, folder=tmp_path
+    ask = lambda generated, epochs: classifiers.run(
+        classifiers.request(reference, generated, toy, "high", train=train, epochs=epochs, seeds=1, folder=tmp_path)
     )
     ask(generated, 1)
     ask(generated, 2)
     ask(sparse(70, 4), 2)
-    next(tmp_path.glob("*.json")).write_text("{")
+    ask(generated, 2)
+    assert len(trained) == 3  # one folder keeps all of them
+    for kept in tmp_path.glob("*.json"):
+        kept.write_text("{")
     ask(sparse(70, 4), 2)
     assert len(trained) == 4
 
 
+def test_what_is_saved_is_of_one_state_of_the_code_and_of_jax(toy, sparse, tmp_path, monkeypatch):
+    ask = lambda: classifiers.request(sparse(30, 1), sparse(70, 2), toy, "high", folder=tmp_path).identity
+    found = [ask(), ask()]
+    monkeypatch.setattr(digests, "of_code", lambda: "of other code")
+    found.append(ask())
+    monkeypatch.setattr(jax, "__version__", "0.0.1")
+    found.append(ask())
+    assert found[0] == found[1] and len(set(found)) == 3
+
+
 @pytest.mark.parametrize("kind", ["low", "low_normed"])
-def test_sparse_showers_are_classified(toy, sparse, kind):
-    reference, generated = sparse(40, 1), sparse(90, 2)
-    generated.energy[:] *= 3
-    found = classifying.classify(reference, generated, toy, kind, train=sparse(50, 3), epochs=3, seeds=1)
+def test_arrays_are_classified(toy, draw, kind):
+    reference, (energy, showers), train = draw(40, 1), draw(90, 2), draw(50, 3)
+    found = evaluation.classify(reference, (energy, 3 * showers), toy, kind, train=train, epochs=3, seeds=1)
     assert 0 <= found.auc <= 1
     assert found.n == 40

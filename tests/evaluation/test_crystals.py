@@ -1,11 +1,14 @@
 """Showers in a grid of crystals: read, judged, drawn."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
 
 from calojax import evaluation, report
 from calojax.errors import InputError
+from calojax.evaluation import classifiers
 from calojax.geometry import Grid
 
 GRID = Grid("grid", 8, 6, 20.0, 0.001)
@@ -55,9 +58,29 @@ def test_what_needs_layers_or_a_circle_is_left_out_and_the_rest_has_its_name(tmp
     assert {f"correlation.hits.{d}.{b}" for d in "xy" for b in range(4)} <= names
     assert {"separation.ec_eta.0", "fpd", "kpd", "prdc.recall", "frobenius.voxel", "response.0.mean"} <= names
     absent = {"correlation.hits.alpha.0", "correlation.hits.z.0", "frobenius.layer", "frobenius.patch_layer"}
+    absent |= {"separation.hit_layers", "frobenius.within_layer.0", "frobenius.occupancy_within_layer.0"}
     assert not absent & names
     assert [line.title for line in evaluation.verdict(found) if line.level in (2, 3)] == []
-    assert report.write(tmp_path, found, progress=False).stat().st_size > 50_000
+    page = report.write(tmp_path, found, compare={"other": found}, progress=False).read_text()
+    assert len(page) > 50_000
+    said = re.sub(r"<style>.*?</style>|<code>.*?</code>|<details.*?</details>|data:[^\"]+", "", page, flags=re.S)
+    assert not re.findall(r"\b(?:layers?|rings?|alpha|eta|phi|circle|[Cc]ylinders?)\b", said)
+    assert {"centre in x", "hit crystals per shower"} <= {line.title for line in evaluation.verdict(found)}
+
+
+def test_a_convolutional_network_cannot_see_crystals():
+    assert not classifiers.possible("cnn", GRID)
+    assert all(classifiers.possible(kind, GRID) for kind in ("low", "low_normed", "high"))
+
+
+def test_a_shift_of_the_response_by_less_than_a_percent_is_seen():
+    """The images of `images` hold all the energy; here it is smeared by 0.4 %, as crystals do."""
+    smeared = lambda seed, scale: (1 + 0.004 * np.random.default_rng(seed).normal(size=(400, 1))) * scale
+    (e, x), (f, y) = images(400, 1), images(400, 2)
+    samples = (e, x.reshape(400, -1) * smeared(1, 0.99)), (f, y.reshape(400, -1) * smeared(2, 0.984))
+    one = evaluation.judge(*samples, GRID, level="quick", progress=False)["separation.e_tot"]
+    assert one.value > one.more["floor_at_counts"] + 5 * one.error
+    assert one.more["outside_generated"] == 0
 
 
 def test_a_shift_is_seen_in_the_direction_of_the_shift():

@@ -183,3 +183,33 @@ def test_too_few_showers_have_reasons(toy, draw):
     found = evaluation.judge(draw(5, 0), draw(5, 1), toy, level="quick", progress=False)
     assert found["fpd"].reason == f"fewer than {distances._ENOUGH} showers"
     assert found["prdc.density"].reason == "fewer than 6 showers"
+
+
+class Cloud:
+    """What the distances of features ask of a digested sample."""
+
+    def __init__(self, features):
+        self.features = features
+
+    def __len__(self):
+        return len(self.features)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_the_error_of_fpd_is_its_spread_over_samples_and_not_that_of_the_fit(shift):
+    rng = np.random.default_rng(0)
+    found = [
+        distances.of_features(*(Cloud(rng.normal(x, 1, size=(300, 4))) for x in (0, shift)))["fpd"] for _ in range(12)
+    ]
+    spread = np.std([one.value for one in found], ddof=1)
+    print(spread, np.mean([one.error for one in found]), np.mean([one.more["fit_error"] for one in found]))
+    assert 0.6 < np.mean([one.error for one in found]) / spread < 2.5
+    assert np.mean([one.more["fit_error"] for one in found]) < 0.4 * spread
+
+
+@pytest.mark.parametrize(("n", "m", "known"), [(31, 200, True), (30, 200, False), (200, 30, False)])
+def test_fpd_needs_more_showers_than_features(n, m, known):
+    rng = np.random.default_rng(0)
+    found = distances.of_features(*(Cloud(rng.normal(size=(k, 30))) for k in (n, m)))
+    assert np.isfinite(found["fpd"].value) == known and np.isfinite(found["frechet"].value)
+    assert known or found["fpd"].reason == "no more showers (30) than features (30): see `frechet`"

@@ -37,10 +37,10 @@ SEES = {  # distortion: metrics that must see it, metrics that cannot
 
 @pytest.fixture(scope="module")
 def spoiled(toy, draw):
-    reference, train = draw(N, 1), draw(2 * N, 3)
+    reference, train = draw(N, 1), draw(3 * N, 3)
 
     def judge(distortion: str) -> evaluation.Metrics:
-        first = tuple(part[:N] for part in train)
+        first = tuple(part[: 2 * N] for part in train)
         return evaluation.judge(
             reference, distortions.sample(distortion, train, toy), toy, train=first, level="quick", progress=False
         )
@@ -89,10 +89,12 @@ OF_REAL_SHOWERS = {
 def test_faults_of_simulated_showers_are_seen(data, distortion):
     g, n = geometry.load("ds2"), 600
     reference = calochallenge.read(data / "egs_ds2_val.hdf5", g, slice(n))
-    train = calochallenge.read(data / "egs_ds2_train.hdf5", g, slice(2 * n))
-    first = train.incident_energy[:n], train.showers[:n]
+    train = calochallenge.read(data / "egs_ds2_train.hdf5", g, slice(3 * n))
+    first = train.incident_energy[: 2 * n], train.showers[: 2 * n]
     found = distortions.largest(
-        evaluation.judge(reference, distortions.sample(distortion, train, g), g, train=first, progress=False)
+        evaluation.judge(
+            reference, distortions.sample(distortion, train, g), g, train=first, level="quick", progress=False
+        )
     )
     seen = {name for name, sigmas in found.items() if sigmas > distortions.SEEN}
     assert set(OF_REAL_SHOWERS[distortion]) <= seen

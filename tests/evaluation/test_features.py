@@ -1,9 +1,13 @@
 """High-level features, against values of the challenge's public script."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from calojax import evaluation, geometry
+from calojax.evaluation import digest, histograms, inspection, sample
+from calojax.files import calochallenge
 
 # dataset, event, layer (position), moment, value of the public script in float64
 PUBLIC = [
@@ -112,3 +116,40 @@ def test_both_precisions_of_the_same_showers_have_the_same_features(toy, draw):
     incident, showers = draw(50, 0)
     single = evaluation.shower_features(showers, incident, toy)
     assert np.array_equal(single, evaluation.shower_features(showers.astype(np.float64), incident, toy))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, toy, draw):
+    """Files of 1,500 and 6,000 showers of the toy."""
+    made = {}
+    for n in (1500, 6000):
+        made[n] = tmp_path_factory.mktemp("files") / f"{n}.hdf5"
+        with calochallenge.Writer(made[n], toy) as writer:
+            writer.append(*draw(n, 0))
+    return made
+
+
+def test_features_of_a_file_are_those_of_its_arrays_and_those_the_judge_makes(files, toy, draw):
+    incident, showers = draw(1500, 0)
+    found = evaluation.features_of(files[1500], toy)
+    assert np.array_equal(found, evaluation.shower_features(showers, incident, toy))
+    assert np.array_equal(found, evaluation.features_of((incident, showers), toy))
+    read, inspected = inspection.read(files[1500], toy, name="reference")
+    edges = histograms.log_edges(toy.threshold, inspected.maximum, 49)
+    collected = sample.collect(read, toy, edges)
+    judged = digest.Digest(digest.frame(collected, edges, toy), collected)
+    assert np.array_equal(found, judged.features)
+
+
+def test_memory_for_the_features_of_a_file_does_not_grow_with_it(files, toy):
+    more = [peak(lambda path=path: evaluation.features_of(path, toy)) for path in files.values()]
+    assert more[1] < 1.2 * more[0]
+
+
+def peak(call):
+    """Bytes that a call needs beyond what it gives."""
+    tracemalloc.start()
+    given = call()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most - given.nbytes

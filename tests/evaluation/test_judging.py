@@ -54,8 +54,10 @@ def test_scaled_energies_are_seen_in_the_response_and_not_in_the_hits(toy, draw)
 
 
 def test_copies_of_training_showers_are_seen_by_the_memorisation_share_alone(toy, draw):
-    train = draw(800, 3)
-    found = judge(toy, draw(400, 1), train, train=train)
+    """Floors are made with every second training shower, and these are the others."""
+    energies, showers = draw(1600, 3)
+    found = judge(toy, draw(400, 1), (energies[1::2], showers[1::2]), train=(energies, showers))
+    assert found["separation.e_tot"].value != found["separation.e_tot"].floor
     assert found["memorisation.share"].value > 0.99
     assert [line.name for line in evaluation.verdict(found) if line.level in (2, 3)] == ["memorisation.share"]
 
@@ -63,20 +65,59 @@ def test_copies_of_training_showers_are_seen_by_the_memorisation_share_alone(toy
 def test_floors_are_what_training_showers_give_in_place_of_generated_ones(toy, draw):
     reference, generated, train = draw(400, 1), draw(300, 2), draw(500, 3)
     found = judge(toy, reference, generated, train=train)
-    first = tuple(part[:300] for part in train)
-    floor = judge(toy, reference, first, train=train)
+    evenly = tuple(part[np.arange(300) * 500 // 300] for part in train)
+    floor = judge(toy, reference, evenly, train=train)
     for name in found:
         if name != "memorisation.share" and found[name].floor is not None:
             assert found[name].floor == floor[name].value
     assert found.inputs["floor"]["n_generated"] == 300
 
 
-def test_without_training_showers_floors_are_those_of_halves_brought_to_the_counts(toy, draw):
-    found = judge(toy, draw(400, 1), draw(200, 2))
-    one = found["separation.e_tot"]
+def test_without_training_showers_floors_are_those_of_halves_and_as_many_generated_showers_are_compared(toy, draw):
+    (energies, showers), generated = draw(400, 1), draw(300, 2)
+    found = judge(toy, (energies, showers), generated)
     assert found.inputs["floor"] == {"kind": "halves of the reference", "n_reference": 200, "n_generated": 200}
-    assert one.more["floor_at_counts"] == pytest.approx(one.floor * (1 / 400 + 1 / 200) / (2 / 200))
+    half = (energies[::2], showers[::2])
+    as_many = judge(toy, half, tuple(part[np.arange(200) * 300 // 200] for part in generated))
+    for name, power in (("wasserstein.e_tot", 0.5), ("frobenius.layer", 0.5), ("kpd", 1.0)):
+        one, excess = found[name], as_many[name].value ** (1 / power) - found[name].floor ** (1 / power)
+        wanted = max(one.value ** (1 / power) - excess, 0.0) ** power
+        assert one.more["floor_at_counts"] == pytest.approx(wanted, rel=0.02, abs=1e-12), name
     assert found["memorisation.share"].value is None and "training" in found["memorisation.share"].reason
+
+
+@pytest.mark.parametrize("m", [120, 60])
+def test_sparse_histograms_of_an_honest_generator_are_at_their_floor(toy, draw, m):
+    """Many bins with few entries: their separation powers do not go as 1/N + 1/M."""
+    pulls = []
+    for seed in range(2):
+        found = judge(toy, draw(120, 2 * seed), draw(m, 2 * seed + 1))
+        for name in (f"separation.{family}.mean" for family in ("e_layer", "ec_eta", "ec_r", "width_r", "sparsity")):
+            one = found[name]
+            pulls.append((one.value - one.more["floor_at_counts"]) / one.more["excess_error"])
+    assert abs(np.mean(pulls)) < 1.2
+    assert np.abs(pulls).max() < 3
+
+
+def test_a_training_file_sorted_by_energy_gives_the_same_floors(toy, draw):
+    reference, generated, (energies, showers) = draw(300, 1), draw(100, 2), draw(900, 3)
+    order = np.argsort(energies)
+    found = judge(toy, reference, generated, train=(energies[order], showers[order]))
+    other = judge(toy, reference, generated, train=(energies, showers))
+    one, wanted = found["separation.e_layer.mean"], other["separation.e_layer.mean"]
+    assert one.floor == pytest.approx(wanted.floor, abs=3 * np.hypot(one.more["floor_error"], wanted.error))
+    assert not any("energies of the training" in sentence for sentence in found.warnings)
+
+
+def test_training_showers_of_another_spectrum_and_copies_of_the_reference_are_said(toy, draw):
+    reference, generated, (energies, showers) = draw(300, 1), draw(300, 2), draw(300, 3)
+    low = energies < 5e3
+    found = judge(toy, reference, generated, train=(energies[low], showers[low]))
+    assert any("energies of the training showers differ" in sentence for sentence in found.warnings)
+    found = judge(toy, reference, reference, train=reference)
+    assert found.inputs["floor"]["kind"] == "halves of the reference"
+    assert any("generated showers are copies of reference showers" in sentence for sentence in found.warnings)
+    assert any("most training showers are copies" in sentence for sentence in found.warnings)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 50), (50, 1), (30, 7), (500, 60)])
@@ -97,7 +138,16 @@ def test_empty_showers_and_a_single_energy_are_judged(toy):
     found = judge(toy, (np.full(60, 1e3), showers), (np.full(40, 1e3), showers[:40]))
     assert found["hits.0.mean"].value == pytest.approx(0.75)
     assert "response.1.mean" not in found
-    assert any("no energy at all" in sentence for sentence in found.warnings)
+    assert any("have no hits" in sentence for sentence in found.warnings)
+
+
+def test_cells_below_the_threshold_are_no_hits_and_say_nothing_of_correlations(toy, draw):
+    energies, showers = draw(200, 2)
+    found = judge(toy, draw(200, 1), (energies, np.full_like(showers, toy.threshold / 2)))
+    assert found.inputs["inspection"]["generated"]["empty"] == 200
+    correlations = [found[name] for name in found if name.startswith("correlation.")]
+    assert {one.value for one in correlations} == {None}
+    assert any("no cell varies" in one.reason for one in correlations)
 
 
 def test_showers_that_are_not_finite_are_left_out_and_said(toy, draw):
@@ -121,7 +171,7 @@ def test_defects_are_numbers_beside_the_warnings(toy, draw):
     inspected = found.inputs["inspection"]
     empty = [int(np.sum(x.max(axis=1) <= 0)) for x in (reference[1], showers)]
     defects = {"not_finite": 1, "negative": 1, "empty": empty[1], "duplicate": 4, "copied": 2}
-    assert inspected["generated"] == {"read": 300} | defects
+    assert inspected["generated"] == {"read": 300} | defects | {"copied_reference": 0}
     assert inspected["reference"] == {"read": 300} | dict.fromkeys(defects, 0) | {"empty": empty[0]}
     assert "copied" not in inspected["train"]
     assert "2 of 300 generated showers are copies of training showers" in found.warnings
@@ -201,3 +251,31 @@ def test_files_and_arrays_are_judged_alike(toy, draw, tmp_path):
     from_arrays = judge(toy, *samples[:2], train=samples[2])
     from_files = judge(toy, *paths[:2], train=paths[2])
     assert from_files.to_table()["metrics"] == from_arrays.to_table()["metrics"]
+
+
+def test_what_is_measured_in_a_bin_counts_the_showers_of_the_bin(toy, draw):
+    reference, generated = draw(400, 1), draw(300, 2)
+    found = judge(toy, reference, generated, train=draw(350, 3))
+    edges = evaluation.energy_bins(reference[0]).edges
+    for b in range(4):
+        n = tuple(int(np.sum((one[0] >= edges[b]) & (one[0] < edges[b + 1]))) for one in (reference, generated))
+        for name in ("separation_in_bin.{}.e_tot", "response.{}.mean", "hits.{}.width", "correlation.hits.z.{}"):
+            one = found[name.format(b)]
+            assert (one.n_reference, one.n_generated) == n
+    assert found["separation.e_tot"].n_reference == 400
+
+
+def test_every_separation_power_says_what_it_does_not_see(toy, draw):
+    energies, showers = draw(200, 2)
+    far = np.where(energies > 2e4, 3.0, 1.0)[:, None] * showers  # E_tot/E_inc of the upper bins beyond 1.5
+    found = judge(toy, draw(200, 1), (energies, far.astype(np.float32)))
+    for name in found:
+        assert not name.startswith("separation") or {"outside_reference", "outside_generated"} <= set(found[name].more)
+    outside = [found[f"separation_in_bin.{b}.e_tot"].more["outside_generated"] for b in range(4)]
+    assert outside[0] < 0.05 and outside[3] == 1
+    layers = [found[f"separation.e_layer.{i}"] for i in range(toy.n_layers)]
+    mean, worst = found["separation.e_layer.mean"], max(layers, key=lambda one: one.value)
+    shares = [one.more["outside_generated"] for one in layers]
+    assert max(shares) > min(shares)
+    assert mean.more["outside_generated"] == pytest.approx(np.mean(shares))
+    assert found["separation.e_layer.max"].more["outside_generated"] == worst.more["outside_generated"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from calojax import config as configuration
-from calojax import report, training, verbs
+from calojax import preparation, report, training, verbs
 from calojax.errors import InputError
 from calojax.report import drawing, losses
 from calojax.shards.manifest import Manifest, Part
@@ -220,7 +220,7 @@ def train(monkeypatch, a_run, tmp_path):
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(training, "run", pretend, raising=False)
-        monkeypatch.setattr(verbs, "_shards", lambda *given: None)
+        monkeypatch.setattr(preparation, "shards", lambda *given: None)
         toml = tmp_path / "experiment.toml"
         toml.write_text('system = "pyramid"\n')
         try:

@@ -19,6 +19,7 @@ from calojax.evaluation.classifiers import networks
 from calojax.evaluation.classifiers.networks import Network
 from calojax.evaluation.features import Moments
 from calojax.evaluation.sparse import Sparse
+from calojax.geometry import Cylinder
 
 KINDS = ("low", "low_normed", "high", "cnn")
 _ROWS = 1024
@@ -32,8 +33,10 @@ class Inputs(NamedTuple):
 
 
 def possible(kind: str, geometry: Any) -> bool:
-    """Whether a classifier can see showers of the geometry: the cnn needs layers that are binned alike."""
-    return kind != "cnn" or len({(layer.n_alpha, layer.n_rings) for layer in geometry.layers}) == 1
+    """Whether a classifier can see showers of the geometry: the cnn needs a cylinder, its layers binned alike."""
+    if kind != "cnn":
+        return True
+    return isinstance(geometry, Cylinder) and len({(x.n_alpha, x.n_rings) for x in geometry.layers}) == 1
 
 
 def network(kind: str, geometry: Any, dtype: Any) -> Network:
@@ -42,7 +45,7 @@ def network(kind: str, geometry: Any, dtype: Any) -> Network:
         raise InputError(
             where=f"classifier {kind}",
             found=f"cannot see showers of {geometry.name}",
-            rule=f"there are {', '.join(KINDS)}, and cnn needs layers that are binned alike",
+            rule=f"there are {', '.join(KINDS)}, and cnn needs a cylinder with layers that are binned alike",
             remedy="choose another",
         )
     if kind == "cnn":

@@ -26,12 +26,14 @@ import jax
 import numpy as np
 
 from calojax import digests, writing
+from calojax import geometry as geometries
 from calojax.errors import InputError
+from calojax.evaluation import arrays, inspection
 from calojax.evaluation.classifiers import calibration, inputs, networks, training
 from calojax.evaluation.classifiers.inputs import Inputs
 from calojax.evaluation.classifiers.networks import Network
 from calojax.evaluation.classifiers.splits import FEWEST, Counts, Split, splits
-from calojax.evaluation.sources import Advance
+from calojax.evaluation.sources import Advance, Source
 from calojax.evaluation.sparse import Sparse
 
 EPOCHS, SEEDS = 50, 10
@@ -59,34 +61,41 @@ class Classified(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Floating-point operations of a request, and the part that is saved already."""
+    """Floating-point operations of a request, and the part whose results are kept already."""
 
     flop: float
     saved: float
 
 
 def classify(
-    reference: Sparse,
-    generated: Sparse,
+    reference: Source,
+    generated: Source,
     geometry: Any,
     kind: str,
     *,
-    train: Sparse | None = None,
+    train: Source | None = None,
     epochs: int = EPOCHS,
     seeds: int = SEEDS,
-    dtype: Any = np.float32,
-    folder: Path | None = None,
-    advance: Advance | None = None,
 ) -> Classified:
     """The protocol's classifier `low`, `low_normed`, `high` or `cnn` on showers.
 
-    train: showers the generator was trained on; the networks train on them (see `splits`). dtype: float32 or float64 of
-    inputs and networks. folder: every network is saved there when it is done, and is not trained again when the same is
-    asked for. advance(n): called with 10^9 floating-point operations done, `Work.flop` / 1e9 in all, saved ones
-    included. Raises InputError for too few showers or a geometry that a cnn cannot see, NotFinite where outputs are.
+    reference, generated, train: files, or (incident_energy (N,), showers (N, V)) in MeV; train: what the generator was
+    trained on, the networks train on it (see `splits`). geometry: a Cylinder or a Grid. Raises InputError for too few
+    showers or a geometry that a cnn cannot see, NotFinite where outputs are.
     """
-    request = _of_showers(reference, generated, geometry, kind, train, epochs, seeds, dtype)
-    return _classified(request, folder, advance)
+    geometry = geometries.load(geometry)
+    read = lambda source, name: inspection.read(source, geometry, name=name, any_values=name == "generated")[0]
+    return run(
+        request(
+            read(reference, "reference"),
+            read(generated, "generated"),
+            geometry,
+            kind,
+            train=None if train is None else read(train, "train"),
+            epochs=epochs,
+            seeds=seeds,
+        )
+    )
 
 
 def classifier_test(
@@ -104,9 +113,10 @@ def classifier_test(
 
     The features are taken as they are, not scaled. Raises InputError for fewer than 20 rows of either kind.
     """
-    sets = [np.asarray(generated), np.asarray(reference)] + ([] if train is None else [np.asarray(train)])
-    return _classified(
-        _Request(
+    both = arrays.points(reference, generated, least=1)
+    sets = [*reversed(both)] + ([] if train is None else [arrays.points(train, generated, least=1)[0]])
+    return run(
+        Request(
             Counts(*map(len, sets)),
             make_inputs=lambda: inputs.stacked([inputs.of_array(one, dtype) for one in sets]),
             make_network=lambda: networks.dense(sets[0].shape[1], width=width, dtype=dtype),
@@ -118,52 +128,12 @@ def classifier_test(
     )
 
 
-def work(
-    reference: Sparse,
-    generated: Sparse,
-    geometry: Any,
-    kind: str,
-    *,
-    train: Sparse | None = None,
-    epochs: int = EPOCHS,
-    seeds: int = SEEDS,
-    dtype: Any = np.float32,
-    folder: Path | None = None,
-) -> Work:
-    """What `classify` with the same arguments will cost: a backward pass counts as two forward ones."""
-    request = _of_showers(reference, generated, geometry, kind, train, epochs, seeds, dtype)
-    tasks = list(request.tasks())
-    saved = sum(request.cost(task.split) for task in tasks if _restored(request, task, folder))
-    return Work(sum(request.cost(task.split) for task in tasks), saved)
-
-
-class _Task(NamedTuple):
-    """One network: its seed, its number among those of the seed, its rows."""
-
-    seed: int
-    part: int
-    split: Split
-
-    @property
-    def key(self) -> int:
-        """What its parameters and order of rows are drawn from."""
-        return 1000 * self.seed + self.part
-
-
-class _Network(NamedTuple):
-    """What is kept of a network."""
-
-    auc: float
-    jsd: float
-    jsd_error: float
-    auc_uncalibrated: float
-    epoch: int
-    tpr: list[float]
-
-
 @dataclass(frozen=True)
-class _Request:
-    """What decides the numbers; inputs, network and identity are made when they are needed."""
+class Request:
+    """A test that is asked for: what decides its numbers, and the folder where they are kept, if they are.
+
+    Inputs, network and identity are made when they are needed.
+    """
 
     counts: Counts
     make_inputs: Callable[[], Inputs]
@@ -172,7 +142,8 @@ class _Request:
     seeds: int
     batch: int
     dtype: Any
-    kind: str = ""  # this and `identify` for what is saved
+    folder: Path | None = None
+    kind: str = ""  # this and `identify` for what is kept
     identify: Callable[[], str] = str
 
     def __post_init__(self):
@@ -206,7 +177,7 @@ class _Request:
         """True for showers that are not generated."""
         return np.arange(sum(self.counts)) >= self.counts.generated
 
-    def tasks(self) -> Iterator[_Task]:
+    def tasks(self) -> Iterator["_Task"]:
         for seed in range(self.seeds):
             for part, split in enumerate(splits(self.counts, seed)):
                 yield _Task(seed, part, split)
@@ -217,30 +188,52 @@ class _Request:
         return rows * self.network.flop
 
 
-def _of_showers(reference, generated, geometry, kind, train, epochs, seeds, dtype) -> _Request:
+def request(
+    reference: Sparse,
+    generated: Sparse,
+    geometry: Any,
+    kind: str,
+    *,
+    train: Sparse | None = None,
+    epochs: int = EPOCHS,
+    seeds: int = SEEDS,
+    folder: Path | None = None,
+) -> Request:
+    """The test of `classify` on showers that have been read.
+
+    folder: every network is kept there when it is done, and is not trained again when the same is asked for.
+    """
     sets = [generated, reference] + ([] if train is None else [train])
-
-    def identify() -> str:
-        decisive = [kind, geometry.digest, epochs, training.BATCH, np.dtype(dtype).name, *(one.digest for one in sets)]
-        return digests.of_table(decisive)
-
-    return _Request(
+    decisive = [kind, geometry.digest, epochs, training.BATCH, digests.of_code(), jax.__version__]
+    return Request(
         Counts(*map(len, sets)),
-        make_inputs=lambda: inputs.stacked([inputs.of_showers(one, geometry, kind, dtype) for one in sets]),
-        make_network=lambda: inputs.network(kind, geometry, dtype),
+        make_inputs=lambda: inputs.stacked([inputs.of_showers(one, geometry, kind, np.float32) for one in sets]),
+        make_network=lambda: inputs.network(kind, geometry, np.float32),
         epochs=epochs,
         seeds=seeds,
         batch=training.BATCH,
-        dtype=dtype,
+        dtype=np.float32,
+        folder=folder,
         kind=kind,
-        identify=identify,
+        identify=lambda: digests.of_table([*decisive, *(one.digest for one in sets)]),
     )
 
 
-def _classified(request: _Request, folder: Path | None = None, advance: Advance | None = None) -> Classified:
+def work(request: Request) -> Work:
+    """What `run` will cost: a backward pass counts as two forward ones."""
+    tasks = list(request.tasks())
+    saved = sum(request.cost(task.split) for task in tasks if _restored(request, task))
+    return Work(sum(request.cost(task.split) for task in tasks), saved)
+
+
+def run(request: Request, advance: Advance | None = None) -> Classified:
+    """Train, calibrate and score every network that is not kept.
+
+    advance(n): called with 10^9 floating-point operations done, `Work.flop` / 1e9 in all, kept ones included.
+    """
     meter = _Meter(advance)
     with jax.enable_x64(np.dtype(request.dtype) == np.float64):
-        found = [_network(request, task, folder, meter) for task in request.tasks()]
+        found = [_network(request, task, meter) for task in request.tasks()]
     by_seed = lambda values: np.array(values).reshape(request.seeds, -1)
     aucs, jsds = (by_seed([getattr(one, name) for one in found]).mean(axis=1) for name in ("auc", "jsd"))
     n, reachable = request.counts.scored, request.counts.reachable
@@ -260,15 +253,39 @@ def _classified(request: _Request, folder: Path | None = None, advance: Advance 
     )
 
 
+class _Task(NamedTuple):
+    """One network: its seed, its number among those of the seed, its rows."""
+
+    seed: int
+    part: int
+    split: Split
+
+    @property
+    def key(self) -> int:
+        """What its parameters and order of rows are drawn from."""
+        return 1000 * self.seed + self.part
+
+
+class _Network(NamedTuple):
+    """What is kept of a network."""
+
+    auc: float
+    jsd: float
+    jsd_error: float
+    auc_uncalibrated: float
+    epoch: int
+    tpr: list[float]
+
+
 def _error(values: np.ndarray, scored: float, every: float) -> float:
     """Of the mean of S values, each of variance `scored`, whose mean over ever more seeds has the variance `every`."""
     spread = values.var(ddof=1) if len(values) > 1 else 0.0
     return float(np.sqrt(every + max(spread, scored - every) / len(values)))
 
 
-def _network(request: _Request, task: _Task, folder: Path | None, meter: "_Meter") -> _Network:
-    """Trained and scored, or as it was saved."""
-    saved = _restored(request, task, folder)
+def _network(request: Request, task: _Task, meter: "_Meter") -> _Network:
+    """Trained and scored, or as it was kept."""
+    saved = _restored(request, task)
     if saved:
         meter.spent(request.cost(task.split))
         return saved
@@ -289,25 +306,27 @@ def _network(request: _Request, task: _Task, folder: Path | None, meter: "_Meter
     found = _Network(
         quality.auc, quality.jsd, quality.jsd_error, quality.auc_uncalibrated, outputs.epoch, quality.tpr.tolist()
     )
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        writing.text(_path(request, task, folder), json.dumps({"of": request.identity} | found._asdict()))
+    if request.folder is not None:
+        request.folder.mkdir(parents=True, exist_ok=True)
+        writing.text(_path(request.folder, request, task), json.dumps({"of": request.identity} | found._asdict()))
     return found
 
 
-def _restored(request: _Request, task: _Task, folder: Path | None) -> _Network | None:
-    """What is saved of the same network; None if there is nothing, or only something else or damaged."""
-    if folder is None or not _path(request, task, folder).exists():
+def _restored(request: Request, task: _Task) -> _Network | None:
+    """What is kept of the same network; None if there is nothing, or only something else or damaged."""
+    if request.folder is None:
         return None
+    path = _path(request.folder, request, task)
     try:
-        saved = json.loads(_path(request, task, folder).read_text(encoding="utf-8"))
+        saved = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return _Network(**saved) if saved.pop("of") == request.identity else None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _path(request: _Request, task: _Task, folder: Path) -> Path:
-    return folder / f"{request.kind}-{task.seed}-{task.part}.json"
+def _path(folder: Path, request: Request, task: _Task) -> Path:
+    """Named after what it is of, so that one folder serves any number of generators."""
+    return folder / f"{request.kind}-{request.identity[:16]}-{task.seed}-{task.part}.json"
 
 
 class _Meter:

@@ -62,9 +62,14 @@ def small(request, prepared):
         training=Training(batch=SHOWERS, tile=SHOWERS),
     )
     config = dataclasses.replace(config, generation=dataclasses.replace(config.generation, tile=8, window=8))
-    model = system.init(jax.random.key(0), config, prepared.manifest)
-    shaken = jax.tree.map(lambda a: a + 0.1 * jax.random.normal(jax.random.key(a.size), a.shape), model.params)
-    return config, model._replace(params=shaken, constants=jax.tree.map(jnp.asarray, model.constants))
+
+    @jax.jit
+    def shaken():
+        params = system.init(jax.random.key(0), config, prepared.manifest).params
+        return jax.tree.map(lambda a: a + 0.1 * jax.random.normal(jax.random.key(a.size), a.shape), params)
+
+    known = jax.tree.map(jnp.asarray, system.constants(config, prepared.manifest))
+    return config, system.Model(shaken(), {}, known)
 
 
 @pytest.fixture(scope="session")

@@ -27,23 +27,43 @@ def nats(small, batch):
 
 @pytest.fixture(scope="module")
 def drawn(small):
-    """(energies (T,), largest capacity, function of a capacity giving Sparse): 8 showers of one tile."""
+    """8 showers of one tile: (energies (T,), largest capacity, and two functions of a capacity: Sparse, overflow)."""
     config, model = small
     energy = jnp.geomspace(1e3, 1e5, 8)
     keys = jax.random.split(jax.random.key(4, impl="threefry2x32"), 8)
-    draw = jax.jit(
-        lambda e, k, capacity: system.generate(model, {"incident_energy": e}, k, config, capacity), static_argnums=2
-    )
-    return energy, system.capacities(config, model.constants)[-1], lambda capacity: draw(energy, keys, capacity)
+    draw = lambda e, k, capacity: system.generate(model, {"incident_energy": e}, k, config, capacity)
+    whole = jax.jit(draw, static_argnums=2)
+    overflow = jax.jit(lambda *given: draw(*given).overflow, static_argnums=2)  # a far smaller program
+    largest = system.capacities(config, model.constants)[-1]
+    return energy, largest, lambda capacity: whole(energy, keys, capacity), lambda size: overflow(energy, keys, size)
+
+
+@pytest.fixture(scope="module")
+def scored(small):
+    """Jitted: of a batch, ((total, loss), gradient)."""
+    config, model = small
+
+    def total(params, batch):
+        found = system.loss(params, model, batch, jax.random.key(0), config)
+        return found.total, found
+
+    of = jax.jit(jax.value_and_grad(total, has_aux=True))
+    return lambda batch: of(model.params, batch)
+
+
+@pytest.fixture(scope="module")
+def true(small, batch):
+    """The showers of the batch."""
+    of = jax.jit(lambda tile, known: truth.from_hits(tile, known, statistics.SMALLEST_EXCESS))
+    return of(tile(batch), small[1].constants)
 
 
 def tile(batch):
     return {name: array[0] for name, array in batch.items()}
 
 
-def test_lists_of_hits_and_their_showers_are_the_same(batch, small, events, detector):
+def test_lists_of_hits_and_their_showers_are_the_same(true, small, events, detector):
     known = small[1].constants
-    true = truth.from_hits(tile(batch), known, statistics.SMALLEST_EXCESS)
     place = np.asarray(known.tree.ring_cells)[np.asarray(true.rings.ring)].T
     back = np.zeros_like(events[1])
     alpha, ring = np.nonzero(np.asarray(true.cells))
@@ -59,10 +79,8 @@ def test_log_probabilities_are_finite_and_an_empty_shower_has_only_its_layers(na
             assert score[5] == 0, name
 
 
-def test_gradients_are_finite_with_padding_and_an_empty_shower(small, batch):
-    config, model = small
-    total = lambda params: system.loss(params, model, batch, jax.random.key(0), config).total
-    chex.assert_tree_all_finite(jax.jit(jax.grad(total))(model.params))
+def test_gradients_are_finite_with_padding_and_an_empty_shower(scored, batch):
+    chex.assert_tree_all_finite(scored(batch)[1])
 
 
 def test_more_places_in_the_lists_change_nothing(small, nats, batch):
@@ -72,13 +90,14 @@ def test_more_places_in_the_lists_change_nothing(small, nats, batch):
         for name in (n for n in one if n.startswith(f"{group}.")):
             empty = SHOWERS if name.endswith(".row") else 0
             more[name] = jnp.concatenate([one[name], jnp.full(32, empty, one[name].dtype)])
+    found = nats(more)
     for name, score in nats(one).items():
         if name != "cells" or small[0].model.coupling != "rqs":  # which draws one number for every place
-            np.testing.assert_allclose(nats(more)[name], score, rtol=2e-4, atol=2e-4, err_msg=name)
+            np.testing.assert_allclose(found[name], score, rtol=2e-4, atol=2e-4, err_msg=name)
 
 
 def test_drawn_showers_are_complete(drawn, detector):
-    energy, dense, draw = drawn
+    energy, dense, draw, _ = drawn
     found = draw(dense)
     count = np.asarray(found.count)
     assert not found.overflow and count.sum() > 0
@@ -91,42 +110,35 @@ def test_drawn_showers_are_complete(drawn, detector):
 
 
 def test_capacity_does_not_change_the_showers(drawn):
-    _, (rings, cells), draw = drawn
+    _, (rings, cells), draw, overflow = drawn
     dense = draw((rings, cells))
     hits = int(dense.count.sum())
-    for capacity, enough in (((rings - 2, cells - 9), True), ((rings, hits), True), ((rings, hits - 1), False)):
-        found = draw(capacity)
-        assert bool(found.overflow) != enough
-        if enough:
-            np.testing.assert_array_equal(found.index[:hits], dense.index[:hits])
-            np.testing.assert_allclose(found.energy[:hits], dense.energy[:hits], rtol=1e-4)
-    assert draw((3, cells)).overflow
+    found = draw((rings - 2, hits))
+    assert not found.overflow
+    np.testing.assert_array_equal(found.index, dense.index[:hits])
+    np.testing.assert_allclose(found.energy, dense.energy[:hits], rtol=1e-4)
+    assert not overflow((rings, hits)) and overflow((rings, hits - 1)) and overflow((3, cells))
 
 
-def test_loss_is_the_weighted_sum_and_padded_rows_weigh_nothing(small, batch):
-    config, model = small
-    of = jax.jit(lambda b: system.loss(model.params, model, b, jax.random.key(0), config))
-    full = of(batch)
+def test_loss_is_the_weighted_sum_and_padded_rows_weigh_nothing(scored, batch):
     weight = batch["weight"].at[0, 3:].set(0.0)
-    part = of(batch | {"weight": weight})
+    (_, full), _ = scored(batch)
+    (_, part), _ = scored(batch | {"weight": weight})
     assert float(full.weight) == SHOWERS and float(part.weight) == 3
     assert np.isfinite(full.total) and all(np.isfinite(v) for v in full.metrics.values())
     assert abs(float(part.metrics["layers"])) < abs(float(full.metrics["layers"]))
 
 
-def test_turning_and_mirroring_keeps_rings_and_energies(small, batch):
-    known = small[1].constants
-    true = truth.from_hits(tile(batch), known, statistics.SMALLEST_EXCESS)
-    turned = truth.turned(true, jax.random.key(0), known)
+def test_turning_and_mirroring_keeps_rings_and_energies(small, true):
+    turned = jax.jit(truth.turned)(true, jax.random.key(0), small[1].constants)
     np.testing.assert_array_equal(turned.cells.sum(0), true.cells.sum(0))
     np.testing.assert_allclose(turned.excess.sum(0), true.excess.sum(0), rtol=1e-6)
     assert (turned.cells != true.cells).any()
 
 
-def test_levels_agree(small, batch):
+def test_levels_agree(small, true):
     known = small[1].constants
-    true = truth.from_hits(tile(batch), known, statistics.SMALLEST_EXCESS)
-    found = hits.of_cells(true.incident_energy, true.rings, true.cells, known)
+    found = jax.jit(hits.of_cells)(true.incident_energy, true.rings, true.cells, known)
     np.testing.assert_array_equal(found.numbers.cells, found.counts.sum(0))
     np.testing.assert_array_equal(found.known.hit, found.numbers.rings > 0)
     np.testing.assert_array_equal(truth.to_grid(truth.from_grid(found.counts, known), known), found.counts)
@@ -137,7 +149,8 @@ def test_a_share_drawn_from_what_is_left_leaves_the_rest():
     left, here = jnp.full(500, 7.0), jnp.arange(500) % 3 > 0
     free = here & (jnp.arange(500) % 2 > 0)
     fit = shares.Fit(-1.0, 0.5)
-    taken, rest = shares.draw(raw, jax.random.uniform(jax.random.key(1), (500,)), fit, left, here, free)
+    uniform = jax.random.uniform(jax.random.key(1), (500,))
+    taken, rest = jax.jit(shares.draw)(raw, uniform, fit, left, here, free)
     np.testing.assert_allclose(taken + rest, left, rtol=1e-6)
     assert (taken[~here] == 0).all() and (rest[here & ~free] == 0).all() and (rest[free] > 0).all()
     logit = shares.standard(fit, taken, rest, free) * fit.width + fit.mean
@@ -148,17 +161,15 @@ def test_the_density_of_a_share_is_one_over_all_its_logits():
     raw = jax.random.normal(jax.random.key(0), (6, 1))
     logit = jnp.linspace(-4.0, 2.0, 20_001)
     some = jnp.ones(logit.shape, bool)
-    density = jnp.exp(
-        shares.log_density(raw, shares.Fit(-1.0, 0.1), jax.nn.sigmoid(logit), jax.nn.sigmoid(-logit), some)
-    )
+    log_density = jax.jit(shares.log_density)
+    density = jnp.exp(log_density(raw, shares.Fit(-1.0, 0.1), jax.nn.sigmoid(logit), jax.nn.sigmoid(-logit), some))
     assert float(jnp.trapezoid(density, logit)) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_energies_of_cells_do_not_depend_on_the_chunks(batch, small, monkeypatch):
+def test_energies_of_cells_do_not_depend_on_the_chunks(true, small, monkeypatch):
     model = small[1]
     known = model.constants
-    true = truth.from_hits(tile(batch), known, statistics.SMALLEST_EXCESS)
-    pattern = hits.of_cells(true.incident_energy, true.rings, true.cells, known)
+    pattern = jax.jit(hits.of_cells)(true.incident_energy, true.rings, true.cells, known)
     uniforms = jax.random.uniform(jax.random.key(0), true.cells.shape)
 
     def drawn(chunk):
