@@ -138,7 +138,7 @@ def test_showers_that_are_none(tmp_path, refused, case):
 def test_a_bad_generator_is_judged(tmp_path, place, command, case, said, monkeypatch):
     monkeypatch.setattr(report, "write", lambda *_, **__: None)  # figures take longer than what is tested here
     path, out = written(tmp_path, **BAD_SHOWERS[case][0]), tmp_path / "report"
-    assert command("evaluate", place / "slice.hdf5", path, "--geometry", "ds2", "--quick", "--out", out) == 0
+    assert command("evaluate", place / "slice.hdf5", path, "--geometry", "ds2", "--out", out) == 0
     found = json.loads((out / "metrics.json").read_text())
     assert said in found["warnings"]
     counted = found["inputs"]["inspection"]["generated"]
