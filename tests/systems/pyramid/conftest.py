@@ -17,6 +17,16 @@ from calojax.training.config import Training
 SHOWERS = 24
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """What is compiled here runs for milliseconds: without most optimisations it is there in half the time."""
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+def pytest_runtest_teardown(item):
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def detector() -> Cylinder:
     """Layers of 3 x 4, 3 x 4, 2 x 8 and 2 x 1 cells."""
