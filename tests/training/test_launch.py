@@ -37,6 +37,7 @@ tile = 8
 window = 64
 """
 PROGRAM = "import sys; from calojax import cli; sys.exit(cli.main(sys.argv[1:]))"
+QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes longer than what is compiled
 # Commands one after another in processes that are joined once; prints the exit code of each.
 SEVERAL = """
 import json, sys
@@ -60,7 +61,7 @@ def as_slurm(index: int, job: int) -> dict[str, str]:
     """What srun tells the task `index` of two on this machine; one device each is compiled for in half the time."""
     told = {"JOB_ID": job, "STEP_NODELIST": "localhost", "NTASKS": 2, "PROCID": index, "LOCALID": index}
     told |= {"STEP_NUM_NODES": 1}
-    return os.environ | {"XLA_FLAGS": ""} | {f"SLURM_{name}": str(value) for name, value in told.items()}
+    return os.environ | QUICKLY | {"XLA_FLAGS": ""} | {f"SLURM_{name}": str(value) for name, value in told.items()}
 
 
 def launch(*arguments) -> list[tuple[int, str, str]]:
@@ -70,8 +71,18 @@ def launch(*arguments) -> list[tuple[int, str, str]]:
     running = [
         subprocess.Popen(command, env=as_slurm(index, job), stdout=pipe, stderr=pipe, text=True) for index in (0, 1)
     ]
-    outputs = [process.communicate(timeout=200) for process in running]
+    try:
+        outputs = [process.communicate(timeout=200) for process in running]
+    finally:
+        for process in running:
+            process.kill()
     return [(process.returncode, *output) for process, output in zip(running, outputs, strict=True)]
+
+
+def alone(*arguments) -> None:
+    """The same in one process."""
+    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    subprocess.run(command, env=os.environ | QUICKLY, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +102,7 @@ def test_two_processes_train_and_generate_what_one_does(place, tmp_path):
     results = launch(*trained, tmp_path / "two")
     assert [code for code, *_ in results] == [0, 0], results
     assert ["4 steps in" in out for _, out, _ in results] == [True, False]
-    run = [sys.executable, "-c", PROGRAM]
-    subprocess.run([*run, *map(str, trained), str(tmp_path / "one")], check=True, capture_output=True)
+    alone(*trained, tmp_path / "one")
     for one, two in zip(*(metrics.read(tmp_path / name) for name in ("one", "two")), strict=True):
         assert one["step"] == two["step"]
         assert one["values"].get("loss", 0) == pytest.approx(two["values"].get("loss", 0), rel=1e-5)
@@ -102,7 +112,7 @@ def test_two_processes_train_and_generate_what_one_does(place, tmp_path):
     asked += ("generation.window=16", "--out")
     results = launch(*asked, tmp_path / "two.hdf5")
     assert [code for code, *_ in results] == [0, 0], results
-    subprocess.run([*run, *map(str, asked), str(tmp_path / "one.hdf5")], check=True, capture_output=True)
+    alone(*asked, tmp_path / "one.hdf5")
     assert (tmp_path / "one.hdf5").read_bytes() == (tmp_path / "two.hdf5").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "one.hdf5", "two", "two.hdf5"]
 
