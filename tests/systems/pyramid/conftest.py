@@ -20,7 +20,7 @@ SHOWERS = 24
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """What is compiled here runs for milliseconds: without most optimisations it is there in half the time."""
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimised") is None)
 
 
 def pytest_runtest_teardown(item):
