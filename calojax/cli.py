@@ -240,7 +240,7 @@ def _add_evaluate(commands) -> None:
     p.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder of the report and metrics.json")
     p.add_argument("--train", type=_path, metavar="FILE", help="the training showers: gives floors and memorised share")
     depth = p.add_mutually_exclusive_group()
-    depth.add_argument("--quick", action="store_true", help="no classifiers: about a minute")
+    depth.add_argument("--quick", action="store_true", help="no classifiers: minutes")
     depth.add_argument("--full", action="store_true", help="the protocol of the CaloChallenge: hours")
     text = "other generators of the report: their showers, or folders judged before"
     p.add_argument("--compare", type=_named, nargs="+", action="extend", default=[], metavar="NAME=FILE", help=text)
@@ -262,7 +262,10 @@ def _evaluate(args) -> str:
         published=args.published,
         resume=args.resume,
     )
-    return f"{args.out}: {len(metrics)} metrics in metrics.json, report in index.html"
+    from calojax.evaluation import summary, verdict  # noqa: PLC0415  (NumPy)
+
+    where = f"{args.out}: {len(metrics)} metrics in metrics.json, report in index.html"
+    return f"{summary(verdict(metrics))}\n{where}"
 
 
 def _geometry(args) -> Any:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def names(room: str, home: Mapping[str, str]) -> Callable[[str], Any]:
-    """The module `__getattr__` of a room: `home` says in which of its modules each public name lives."""
+def names(room: str, home: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a room: `home` says in which of its modules each public name lives."""
 
     def __getattr__(name: str) -> Any:
         if name not in home:
             raise AttributeError(f"module {room!r} has no attribute {name!r}")
         return getattr(importlib.import_module(f"{room}.{home[name]}"), name)
 
-    return __getattr__
+    return __getattr__, lambda: sorted(home)

@@ -45,8 +45,9 @@ _HOME = {
     "response": "energy_response",
     "separation_power": "separation",
     "shower_features": "features",
+    "summary": "verdicts",
     "verdict": "verdicts",
     "wasserstein_distance": "wasserstein",
 }
 __all__ = sorted(_HOME)
-__getattr__ = lazy.names(__name__, _HOME)
+__getattr__, __dir__ = lazy.names(__name__, _HOME)

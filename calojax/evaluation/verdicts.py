@@ -50,6 +50,7 @@ _MATRICES = (  # title, metric, or start of the names of one for each layer
     ("correlations of cell energies within a layer", "frobenius.within_layer."),
     ("correlations of hits within a layer", "frobenius.occupancy_within_layer."),
 )
+_LARGE = ", which are large"
 _OF_THE_FLOOR = 0.05  # tolerance of a distance of matrices above its floor, as a share of it
 _ON_GRID = {  # titles in a grid's own words
     "correlations of cell energies": "correlations of crystal energies",
@@ -101,6 +102,7 @@ def verdict(metrics: Metrics) -> list[Line]:
     """All lines for which the judge has numbers, physics first."""
     lines = [_quantity(metrics, *entry) for entry in _QUANTITIES]
     lines += [_separation(metrics, name) for name in _SEPARATIONS if f"separation.{name}" in metrics]
+    lines += [_worst_layer(metrics)]
     lines += [_distance(title, name, metrics[name], limit) for title, name, limit in _DISTANCES if name in metrics]
     lines += [
         _distance(title, name, metrics[name], limit, either_side=True)
@@ -118,6 +120,24 @@ def _separation(metrics: Metrics, name: str) -> Line:
     family, _, mean = name.partition(".")
     title = words.families(metrics)[family] + (", mean of layers" if mean and not words.on_grid(metrics) else "")
     return _distance(title, f"separation.{name}", metrics[f"separation.{name}"], _ABOVE_THE_FLOOR)
+
+
+def _worst_layer(metrics: Metrics) -> Line | None:
+    """The separation power of a feature in one layer that is farthest off: a mean over layers hides a single one."""
+    names = [name for name in _matching(metrics, "separation.", "") if name.rpartition(".")[2].isdigit()]
+    title = "any feature in any layer: the worst"
+    return _worst([_distance(title, one, metrics[one], _ABOVE_THE_FLOOR, looks=len(names)) for one in names])
+
+
+def summary(lines: list[Line]) -> str:
+    """How many lines say what, the worst first, in a sentence."""
+    said = {"clearly different": 3, "visibly different": 2, "with a small difference": 1}
+    counts = {words: sum(line.level == level for line in lines) for words, level in said.items()}
+    large = sum(line.level == 0 and line.words.endswith(_LARGE) for line in lines)
+    counts["in agreement within errors"] = sum(line.level == 0 for line in lines) - large
+    counts["within errors too large to tell"] = large
+    counts["unknown"] = sum(line.level is None for line in lines)
+    return f"Of {len(lines)} lines: " + ", ".join(f"{n} {words}" for words, n in counts.items() if n) + "."
 
 
 def _matrix(metrics: Metrics, title: str, name: str) -> Line | None:
@@ -183,7 +203,7 @@ def _memorisation(one: Metric) -> Line:
 def _judge(size: float, error: float | None, tolerance: float, looks: int = 1) -> tuple[int, str]:
     sigmas = NormalDist().inv_cdf(1 - NormalDist().cdf(-3) / looks)
     if error is not None and size <= sigmas * error:
-        return 0, "agrees within errors" + (", which are large" if 3 * error > 4 * tolerance else "")
+        return 0, "agrees within errors" + (_LARGE if 3 * error > 4 * tolerance else "")
     for level, said in ((1, "small difference"), (2, "visible difference")):
         if size <= tolerance * (1 if level == 1 else 4):
             return level, said

@@ -16,4 +16,4 @@ _HOME = {
     "run": "engine",
 }
 __all__ = sorted(_HOME)
-__getattr__ = lazy.names(__name__, _HOME)
+__getattr__, __dir__ = lazy.names(__name__, _HOME)

@@ -7,4 +7,4 @@ from calojax import lazy
 
 _HOME = {"write": "page", "write_run": "losses"}
 __all__ = sorted(_HOME)
-__getattr__ = lazy.names(__name__, _HOME)
+__getattr__, __dir__ = lazy.names(__name__, _HOME)

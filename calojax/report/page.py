@@ -10,7 +10,7 @@ from calojax.evaluation import words
 from calojax.evaluation.digest import STAGES
 from calojax.evaluation.schema import CURVES, Metrics, load_metrics, refuse_own_name, refuse_untraced
 from calojax.evaluation.sources import title
-from calojax.evaluation.verdicts import verdict
+from calojax.evaluation.verdicts import summary, verdict
 from calojax.progress import Progress
 from calojax.report import (
     against_energy,
@@ -79,6 +79,7 @@ def write(
         contents=frame.contents(["Verdict", *(s.heading for s in sections), "All numbers"]),
         draws=tables.draws(metrics),
         verdict="".join(map(tables.verdict_row, verdict(metrics))),
+        summary=summary(verdict(metrics)),
         sections="".join(drawn),
         table=tables.every_metric(metrics),
         provenance=tables.provenance(metrics),
@@ -100,7 +101,13 @@ def _comparison(metrics: Metrics, others: dict[str, Metrics], published: bool) -
     generators = {own: metrics} | others
     drawn = {name: one for name, one in generators.items() if comparison.drawable(one)}
     drawings = [Drawing(lambda _: comparison.overlays(drawn))] if own in drawn and len(drawn) > 1 else []
-    return [Section("Beside others", drawings, comparison.table(generators, context=published))]
+    return [Section("Beside others", drawings, comparison.table(generators, context=published) + _warned(others))]
+
+
+def _warned(others: dict[str, Metrics]) -> str:
+    """What has to be known of the other generators."""
+    said = [f"{name}: {sentence}" for name, one in others.items() for sentence in one.warnings]
+    return f"<p>To know first:</p>{tables.listed(said)}" if said else ""
 
 
 def _sections(metrics: Metrics) -> list[Section]:

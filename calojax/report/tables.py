@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from calojax.evaluation.schema import Metric, Metrics
 from calojax.evaluation.verdicts import Line
@@ -17,16 +17,16 @@ _LEVELS = ("agrees", "small", "visible", "different")
 
 
 def verdict_row(line: Line) -> str:
-    """What was measured, against what, how far off, in words."""
-    level = "unknown" if line.level is None else _LEVELS[line.level]
+    """What was measured, how it is in words, against what, how far off."""
+    level = "unknown" if line.level is None else "large" if line.words.endswith("large") else _LEVELS[line.level]
     cells = (
         html.escape(line.title),
-        f"<code>{line.name}</code>",
+        f'<span class="{level}">{html.escape(line.words)}</span>',
         with_error(line.value, line.error),
         rounded(line.target, line.error),
         rounded(line.floor, line.error),
         _excess(line),
-        f'<span class="{level}">{html.escape(line.words)}</span>',
+        f"<code>{line.name.replace('.', '.<wbr>')}</code>",
     )
     return row(cells)
 
@@ -103,8 +103,12 @@ def warnings(metrics: Metrics) -> str:
     """What a reader has to know first; nothing if there is nothing."""
     if not metrics.warnings:
         return ""
-    items = "".join(f"<li>{html.escape(one)}</li>" for one in metrics.warnings)
-    return f'<div class="warning"><h2>Before reading</h2><ul>{items}</ul></div>'
+    return f'<div class="warning"><h2>Before reading</h2>{listed(metrics.warnings)}</div>'
+
+
+def listed(sentences: Iterable[str]) -> str:
+    """A list of sentences."""
+    return f"<ul>{''.join(f'<li>{html.escape(one)}</li>' for one in sentences)}</ul>"
 
 
 def every_metric(metrics: Metrics) -> str:

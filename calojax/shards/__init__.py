@@ -14,4 +14,4 @@ _HOME = {
     "Writer": "writer",
 }
 __all__ = sorted(_HOME)
-__getattr__ = lazy.names(__name__, _HOME)
+__getattr__, __dir__ = lazy.names(__name__, _HOME)

@@ -13,4 +13,4 @@ _HOME = {
     "run": "loop",
 }
 __all__ = sorted(_HOME)
-__getattr__ = lazy.names(__name__, _HOME)
+__getattr__, __dir__ = lazy.names(__name__, _HOME)

@@ -1,5 +1,6 @@
 """The judge as a whole: what it says of honest and of broken generators, and how it says what it cannot know."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -194,6 +195,32 @@ def test_another_spectrum_of_incident_energies_is_said(toy, draw):
     low = incident < 1e4
     found = judge(toy, draw(600, 1), (incident[low], showers[low]))
     assert any("Kolmogorov" in sentence for sentence in found.warnings)
+
+
+def test_cells_in_other_units_and_entries_outside_the_range_are_said(toy, draw):
+    energies, showers = draw(200, 2)
+    small = evaluation.judge(
+        draw(200, 1),
+        (energies, showers / 1000),
+        dataclasses.replace(toy, threshold=1e-6),
+        level="quick",
+        progress=False,
+    )
+    assert any("cells, too, must be in MeV" in sentence for sentence in small.warnings)
+    large = judge(toy, draw(200, 1), (energies, 2 * showers))
+    (said,) = [sentence for sentence in large.warnings if "outside the range of a histogram" in sentence]
+    assert "separation.e_tot (" in said
+    assert not any("range of a histogram" in sentence for sentence in judge(toy, draw(200, 1), draw(200, 2)).warnings)
+
+
+def test_one_dead_layer_is_named_in_the_verdict(toy, draw):
+    energies, showers = draw(400, 2)
+    dead = showers.copy()
+    dead[:, toy.layer == 2] = 0
+    lines = {line.title: line for line in evaluation.verdict(judge(toy, draw(400, 1), (energies, dead)))}
+    worst = lines["any feature in any layer: the worst"]
+    assert worst.name.endswith(".2") and worst.level == 3
+    assert evaluation.summary(list(lines.values())).startswith(f"Of {len(lines)} lines: ")
 
 
 def test_energies_in_other_units_are_said_in_one_sentence(toy, draw):

@@ -69,10 +69,10 @@ def test_the_page_needs_nothing_else(page, text):
 
 def test_the_verdict_comes_first_and_holds_every_line_with_its_numbers(page, judged):
     lines = evaluation.verdict(judged)
-    assert page.rows[0] == ["what", "metric", "generated", "reference", "floor", "excess", "in words"]
-    assert [(row[0], row[1]) for row in page.rows[1:]] == [(line.title, line.name) for line in lines]
+    assert page.rows[0] == ["what", "in words", "generated", "reference", "floor", "excess", "metric"]
+    assert [(row[0], row[6]) for row in page.rows[1:]] == [(line.title, line.name) for line in lines]
     for row, line in zip(page.rows[1:], lines, strict=True):
-        assert row[2] == drawing.with_error(line.value, line.error) and row[6] == line.words
+        assert row[2] == drawing.with_error(line.value, line.error) and row[1] == line.words
 
 
 def test_response_is_the_first_figure_and_every_figure_has_its_words(page):

@@ -19,4 +19,4 @@ _HOME = {
     "work": "two_sample",
 }
 __all__ = sorted(_HOME)
-__getattr__ = lazy.names(__name__, _HOME)
+__getattr__, __dir__ = lazy.names(__name__, _HOME)
