@@ -12,7 +12,7 @@ UNBOUNDED = import re, tomllib; project = tomllib.load(open("pyproject.toml", "r
   print(*(re.sub(",<[^,]*", "", one) for one in project["dependencies"] + project["optional-dependencies"]["test"]))
 
 # a worker takes up to 2.5 GB; the tests of a file stay together, as they share what is costly
-PYTEST_RUN = -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
+PYTEST_RUN = -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 .PHONY: demo test test-newest lint types bench docs clean
 

@@ -33,3 +33,10 @@ def forget_compiled():
     import jax  # noqa: PLC0415
 
     jax.clear_caches()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that several workers end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

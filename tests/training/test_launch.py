@@ -36,6 +36,7 @@ log_every = 2
 tile = 8
 window = 64
 """
+pytestmark = pytest.mark.slow
 PROGRAM = "import sys; from calojax import cli; sys.exit(cli.main(sys.argv[1:]))"
 QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes longer than what is compiled
 # Commands one after another in processes that are joined once; prints the exit code of each.
