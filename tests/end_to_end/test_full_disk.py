@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from calojax import data, evaluation, writing
+from calojax.evaluation import judging
 from calojax.training import checkpoints
 
 SENTENCE = "calojax: "
@@ -87,7 +88,7 @@ def test_a_disk_that_is_full_after_the_check(run, generated, disk, failed, name,
 def test_numbers_of_the_judge_that_do_not_fit_leave_nothing(run, generated, disk, failed, monkeypatch):
     noise = np.random.default_rng(0).random(100_000)
     monkeypatch.setattr(writing, "need_room", lambda *_: None)
-    monkeypatch.setattr(evaluation, "judge", lambda *_, **__: evaluation.Metrics({}, {}, (), {"noise": noise}))
+    monkeypatch.setattr(judging, "judge_read", lambda *_, **__: evaluation.Metrics({}, {}, (), {"noise": noise}))
     folder = disk(100)
     assert "report: cannot be written (" in failed(*commands(run, generated, folder)["evaluate"])
     assert list(folder.iterdir()) == []
