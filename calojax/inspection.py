@@ -40,17 +40,18 @@ def text(found: Mapping[str, Any]) -> str:
     shown |= {"geometry": found["inputs"].get("geometry", {}).get("name", "unknown")}
     lines = [f"{key}: {value}" for key, value in shown.items()]
     lines += [f"warning: {sentence}" for sentence in found["warnings"]]
-    return "\n".join([*lines, "", *_verdict(found["verdict"])])
+    return "\n".join([*lines, "", *_verdict(found["verdict"]), "", found["summary"]])
 
 
 def _verdict(lines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The lines of the verdict as a table."""
     from calojax.report.drawing import rounded, with_error  # noqa: PLC0415
 
-    rows = [("metric", "generated", "reference", "floor", "verdict")]
+    rows = [("metric", "generated", "reference", "floor", "excess", "verdict")]
     for line in lines:
         target, floor = (rounded(line[key], line["error"]) for key in ("target", "floor"))
-        rows.append((line["name"], with_error(line["value"], line["error"]), target, floor, line["words"]))
+        excess = "–" if line["sigma"] is None else f"{line['sigma']:+.1f} σ".replace("-", "−")
+        rows.append((line["name"], with_error(line["value"], line["error"]), target, floor, excess, line["words"]))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -151,5 +152,6 @@ def _judged(path: Path) -> dict[str, Any]:
     from calojax.evaluation import load_metrics, verdicts  # noqa: PLC0415
 
     found = load_metrics(path)
-    verdict = [line._asdict() for line in verdicts.verdict(found)]
-    return {"kind": "metrics", "path": str(path), **found.to_table(), "verdict": verdict}
+    lines = verdicts.verdict(found)
+    said = {"verdict": [line._asdict() for line in lines], "summary": verdicts.summary(lines)}
+    return {"kind": "metrics", "path": str(path), **found.to_table(), **said}

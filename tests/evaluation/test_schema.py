@@ -71,12 +71,13 @@ def test_info_shows_the_verdict_as_a_table(judged, tmp_path):
     found = calojax.info(tmp_path)
     assert json.loads(json.dumps(found)) == found
     assert set(found["metrics"]) == set(judged)
-    head, table = inspection.text(found).split("\n\n")
+    head, table, said = inspection.text(found).split("\n\n")
     assert "warning: " in head
     assert f"reference: arrays, {judged.inputs['reference']['showers']:,} showers" in head
     rows = [re.split(r" {2,}", row) for row in table.splitlines()]
     assert [(row[0], row[-1]) for row in rows[1:]] == [(line.name, line.words) for line in evaluation.verdict(judged)]
-    assert {len(row) for row in rows} == {5}
+    assert {len(row) for row in rows} == {6}
+    assert said == evaluation.summary(evaluation.verdict(judged))
 
 
 def test_of_the_matrices_of_layers_the_verdict_takes_the_one_that_is_farthest_off():
