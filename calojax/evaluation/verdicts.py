@@ -102,7 +102,7 @@ def verdict(metrics: Metrics) -> list[Line]:
     """All lines for which the judge has numbers, physics first."""
     lines = [_quantity(metrics, *entry) for entry in _QUANTITIES]
     lines += [_separation(metrics, name) for name in _SEPARATIONS if f"separation.{name}" in metrics]
-    lines += [_worst_layer(metrics)]
+    lines += [] if words.on_grid(metrics) else [_worst_layer(metrics)]
     lines += [_distance(title, name, metrics[name], limit) for title, name, limit in _DISTANCES if name in metrics]
     lines += [
         _distance(title, name, metrics[name], limit, either_side=True)

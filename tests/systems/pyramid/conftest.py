@@ -17,14 +17,15 @@ from calojax.training.config import Training
 SHOWERS = 24
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
-    """What is compiled here runs for milliseconds: without most optimisations it is there in half the time."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """What a test compiles runs for milliseconds: without most optimisations it is there in half the time. Fixtures are
+    as for users."""
     jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimised") is None)
-
-
-def pytest_runtest_teardown(item):
-    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        return (yield)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")
