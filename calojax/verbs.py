@@ -4,9 +4,6 @@ Paths may be strings. Energies are in MeV. Whatever cannot be used is an `InputE
 written.
 """
 
-import contextlib
-import dataclasses
-import functools
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from calojax.evaluation import Metrics
-    from calojax.evaluation.judging import Asked
     from calojax.generation import Showers
     from calojax.geometry import Cylinder
     from calojax.shards import Manifest
@@ -216,47 +212,34 @@ def evaluate(
     resume: go on with the classifiers of an interrupted evaluation into the same folder; if that is done, give what was
     found, or an InputError if it was of something else.
     """
-    from calojax import evaluation  # noqa: PLC0415
-    from calojax import geometry as geometries  # noqa: PLC0415
-    from calojax.evaluation import folder, judging, sources  # noqa: PLC0415
-    from calojax.evaluation import published as published_results  # noqa: PLC0415
-
-    if out is None:
-        _refuse_without_folder(compare=compare, published=published, resume=resume)
     cache.keep_compiled()
     if out is None:
+        from calojax import evaluation  # noqa: PLC0415
+
+        _refuse_without_folder(compare=compare, published=published, resume=resume)
         return evaluation.judge(reference, generated, geometry, train=train, level=level, progress=progress)
     from calojax import report  # noqa: PLC0415  (matplotlib)
+    from calojax.evaluation import several  # noqa: PLC0415
 
     out = Path(out)
-    cells: Any = geometries.load(geometry) if isinstance(geometry, (str, Path)) else geometry
-    if published and not published_results.published(cells.name):
-        warnings.warn(f"there are no published results on {cells.name}: the report shows none", stacklevel=2)
-    evaluation.refuse_own_name(sources.title(sources.label(generated), "generated"), compare or {})
-    others = {name: _judged(source) for name, source in (compare or {}).items()}
-    done = folder.finished(out) if resume else None
-    with contextlib.nullcontext() if done else folder.growing(out, resume) as place:
-        _refuse_unusable({"reference": reference, "generated": generated, "train": train}, cells)
-        _refuse_unusable(others, cells)
-        asked = judging.read(reference, generated, cells, train, level, progress)
-        others = {name: _beside(asked, source, name, progress) for name, source in others.items()}
-        shown = {"compare": {name: one.digests["generated"] for name, one in others.items()}, "published": published}
-        if done:
-            evaluation.refuse_other_request(out, done, asked.digests | {"level": level} | shown)
-            if (out / "index.html").exists():
-                return done
-        saved = place and place / "classifiers"
-        if progress and not done:
-            judging.announce([asked, *(one for one in others.values() if isinstance(one, judging.Asked))], saved)
-        judge = functools.partial(judging.judge_read, saved=saved, progress=progress)
-        metrics = done or judge(asked)
-        others = {name: judge(one) if isinstance(one, judging.Asked) else one for name, one in others.items()}
-        if place:
-            metrics = dataclasses.replace(metrics, inputs={**metrics.inputs, "report": shown})
-            metrics.save(place)
-    with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
-        report.write(out, metrics, compare=others, published=published, progress=progress)
-    return metrics
+    drawn = (out / report.PAGE).exists()
+    found = several.judge(
+        reference,
+        generated,
+        geometry,
+        out,
+        train=train,
+        level=level,
+        compare=compare or {},
+        published=published,
+        resume=resume,
+        drawn=drawn,
+        progress=progress,
+    )
+    if not drawn:
+        with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
+            report.write(out, found.metrics, compare=found.others, published=published, progress=progress)
+    return found.metrics
 
 
 def info(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
@@ -292,34 +275,3 @@ def _refuse_without_folder(**given: Any) -> None:
                 rule="it is about the report, or what was interrupted, in a folder",
                 remedy="give out, or leave it away",
             )
-
-
-def _refuse_unusable(given: Mapping[str, Any], geometry: Any) -> None:
-    """InputError for showers or folders, by name, that nothing can be made of, before all of them are read."""
-    from calojax import evaluation  # noqa: PLC0415
-    from calojax.evaluation import sources  # noqa: PLC0415
-
-    for name, source in given.items():
-        if isinstance(source, evaluation.Metrics):
-            evaluation.refuse_untraced(source, name)
-        elif source is not None:
-            sources.refuse_unusable(source, geometry, name=name)
-
-
-def _beside(asked: "Asked", source: Any, name: str, progress: bool) -> "Asked | Metrics":
-    """The showers of another generator to be judged in the same way, or what was found when they were."""
-    from calojax import evaluation  # noqa: PLC0415
-    from calojax.evaluation import judging  # noqa: PLC0415
-
-    if not isinstance(source, evaluation.Metrics):
-        return judging.read_another(asked, source, progress)
-    evaluation.refuse_other_reference(asked.digests, source, name)
-    return source
-
-
-def _judged(source: Any) -> Any:
-    """What the judge said of the showers of a folder; other sources as they are."""
-    from calojax import evaluation  # noqa: PLC0415
-
-    is_folder = isinstance(source, (str, Path)) and Path(source).is_dir()
-    return evaluation.load_metrics(source) if is_folder else source

@@ -4,8 +4,9 @@ import contextlib
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from calojax import stopping
 from calojax.errors import InputError, first_line
@@ -37,6 +38,19 @@ def refuse_full(out: Path) -> None:
         finally:
             for folder in new:
                 folder.rmdir()
+
+
+def refuse_other_request(path: Path, before: Mapping[str, Any], now: Mapping[str, Any], what: str = "file") -> None:
+    """InputError naming all that differs between what the path was begun for and what is asked for now."""
+    pairs = {key: (before.get(key), now.get(key)) for key in {**before, **now}}
+    others = [f"{key} {old} (now {new})" for key, (old, new) in pairs.items() if old != new]
+    if others:
+        raise InputError(
+            where=str(path),
+            found=f"was begun with {', '.join(others)}",
+            rule=f"a {what} is of one request",
+            remedy="ask for the same again, or give another --out",
+        )
 
 
 def unused(wanted: Path) -> Path:

@@ -78,8 +78,8 @@ def read(
 
 def copies(showers: Sparse, others: Sparse) -> np.ndarray:
     """Which showers (N,) have the same hits as one of the others; those without hits do not count."""
-    marks = showers.fingerprints()
-    return (marks != 0) & np.isin(marks, others.fingerprints())
+    marks = showers.fingerprints
+    return (marks != 0) & np.isin(marks, others.fingerprints)
 
 
 class _Inspector:
@@ -98,7 +98,7 @@ class _Inspector:
         self._counts.update(n_not_finite=int((~finite).sum()), n_negative=int((low < 0).sum()))
 
     def done(self, showers: Sparse) -> Inspection:
-        marks = showers.fingerprints()
+        marks = showers.fingerprints
         marks = marks[marks != 0]
         return Inspection(
             np.concatenate(self._energies),

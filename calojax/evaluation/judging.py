@@ -13,10 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from calojax import geometry as geometries
 from calojax.evaluation import (
+    cautions,
     correlations,
     curves,
     digest,
@@ -43,13 +42,7 @@ from calojax.progress import Progress
 Sources = Mapping[str, Source]
 
 SAMPLES = ("reference", "generated", "train")
-NAMES = {"reference": "reference", "generated": "generated", "train": "training"}
-_OTHER_SPECTRUM = {
-    "generated": "every metric that is not at fixed energy compares two spectra as well as two detectors",
-    "train": "floors of metrics that are not at fixed energy are too high",
-}
 _NEIGHBOUR_WORK = 6.5e11  # showers^2 x cells that neighbours are looked for in
-_FAR_OUTSIDE = 0.1  # share of the entries outside the range that is said
 _UNITS_PER_TILE = 250  # a tile of a matrix of cells takes about as long as reading this many showers
 
 
@@ -147,7 +140,7 @@ def judge_read(asked: Asked, saved: Path | None = None, progress: bool = True) -
     return Metrics(
         _inputs(sources, showers, sets, pairs, geometry, depth) | {"inspection": _inspected(found)},
         metrics | told,
-        tuple(_warnings(found, sets, metrics)),
+        cautions.sentences(found, sets, metrics),
         curves.curves({name: digests[name] for name in SAMPLES if name in digests})
         | cells.curves
         | roc
@@ -252,51 +245,3 @@ def _inspected(found: Mapping[str, Inspection]) -> dict[str, Any]:
     distance, p_value = inspection.kolmogorov_smirnov(*energies)
     spectra = {"kolmogorov_smirnov": distance, "p_value": p_value}
     return {name: inspection.counts(one) for name, one in found.items()} | {"incident_energies": spectra}
-
-
-def _warnings(found: Mapping[str, Inspection], sets: Mapping[str, Sparse], metrics: Mapping[str, Metric]) -> list[str]:
-    """Sentences on what a reader has to know before the numbers."""
-    said = [sentence for name, one in found.items() for sentence in inspection.complaints(one, NAMES[name])]
-    energies = {name: one.incident_energy for name, one in found.items()}
-    for name, meaning in _OTHER_SPECTRUM.items():
-        if name in energies:
-            said += inspection.spectrum_complaints(energies["reference"], energies[name], NAMES[name], meaning)
-    low, high = energies["reference"].min(), energies["reference"].max()
-    outside = int(np.sum((energies["generated"] < low) | (energies["generated"] > high)))
-    if outside > max(0.005 * len(found["generated"]), 2):
-        said.append(f"{outside} generated showers have incident energies outside the reference's range")
-    said += _units(sets) + _outside(metrics)
-    n = {name: len(one) for name, one in sets.items()}
-    if min(n["reference"], n["generated"]) < 1000:
-        said.append(f"{n['reference']} against {n['generated']} showers: small differences cannot be seen")
-    if "train" in found and "train" not in sets:
-        said.append(
-            "most training showers are copies of reference showers: floors are those of halves of the reference"
-        )
-    elif "train" in sets and n["train"] < n["generated"]:
-        said.append(f"floors are made with {n['train']} training showers for {n['generated']} generated ones")
-    return said
-
-
-def _units(sets: Mapping[str, Sparse]) -> list[str]:
-    """A sentence if cells seem to be in other units than those of the reference."""
-    both = [sets[name] for name in SAMPLES[:2]]
-    reference, generated = (one.energy.sum(dtype=np.float64) / one.incident_energy.sum() for one in both)
-    factor = generated / reference if min(generated, reference) > 0 else 1.0
-    if not 300 < max(factor, 1 / factor) < 3000:
-        return []
-    return [
-        f"E_tot/E_inc of the generated showers is {factor:.3g} times that of the reference: cells, too, must be in MeV"
-    ]
-
-
-def _outside(metrics: Mapping[str, Metric]) -> list[str]:
-    """A sentence if much more of the generated than of the reference lies outside the range of histograms."""
-    names = []
-    for name, one in metrics.items():
-        shares = [one.more.get(f"outside_{sample}") or 0.0 for sample in SAMPLES[:2]]
-        if name.startswith("separation.") and shares[1] - shares[0] > _FAR_OUTSIDE:
-            names.append(f"{name} ({shares[1]:.0%})")
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    what = "generated entries outside the range of a histogram, where the reference has fewer, count for nothing"
-    return [f"{what}: {', '.join(names[:3])}{more}"] if names else []

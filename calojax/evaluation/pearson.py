@@ -143,9 +143,9 @@ def distances(
     """
     size = np.bincount(groups) if groups is not None else np.zeros(0, int)
     sums = {name: _sums(sample, n_blocks) for name, sample in samples.items()}
-    n_cells, most = next(iter(samples.values())).n_cells, max(map(len, samples.values()))
-    made = _by_rows if 2 * (1 + n_blocks) * most < n_cells else _by_columns
-    squares, matrix = made(samples, sums, pairs, groups, n_blocks, advance)
+    asked = _Asked(samples, sums, pairs, groups, n_blocks, advance)
+    few = 2 * (1 + n_blocks) * max(map(len, samples.values())) < asked.n_cells
+    squares, matrix = (_by_rows if few else _by_columns)(asked)
     matrix = {name: total / np.maximum(np.outer(size, size) - np.diag(size), 1) for name, total in matrix.items()}
     enough = {name: len(sample) >= 2 * n_blocks for name, sample in samples.items()}
     return Distances(
@@ -161,16 +161,25 @@ def n_tiles(n_cells: int) -> int:
     return n * (n + 1) // 2
 
 
-def _by_columns(
-    samples: Mapping[str, Columns],
-    sums: Mapping[str, "_Sums"],
-    pairs: Sequence[tuple[str, str]],
-    groups: np.ndarray | None,
-    n_blocks: int,
-    advance: Callable[[int], None] | None,
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+class _Asked(NamedTuple):
+    """The arguments of `distances`, with the sums of the samples."""
+
+    samples: Mapping[str, Columns]
+    sums: Mapping[str, "_Sums"]
+    pairs: Sequence[tuple[str, str]]
+    groups: np.ndarray | None
+    n_blocks: int
+    advance: Callable[[int], None] | None
+
+    @property
+    def n_cells(self) -> int:
+        return next(iter(self.samples.values())).n_cells
+
+
+def _by_columns(asked: _Asked) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Squared distances (P, 1 + K) and sums over groups (G, G), from tiles of the matrices."""
-    n_cells = next(iter(samples.values())).n_cells
+    samples, sums, pairs, groups, n_blocks, advance = asked
+    n_cells = asked.n_cells
     squares = np.zeros((len(pairs), 1 + n_blocks))
     matrix = {name: np.zeros((int(groups.max()) + 1 if groups is not None else 0,) * 2) for name in samples}
     for first in range(0, n_cells, _TILE):
@@ -192,16 +201,10 @@ def _by_columns(
     return squares, matrix
 
 
-def _by_rows(
-    samples: Mapping[str, Columns],
-    sums: Mapping[str, "_Sums"],
-    pairs: Sequence[tuple[str, str]],
-    groups: np.ndarray | None,
-    n_blocks: int,
-    advance: Callable[[int], None] | None,
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _by_rows(asked: _Asked) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The same from products of showers."""
-    n_cells = next(iter(samples.values())).n_cells
+    samples, sums, pairs, groups, n_blocks, advance = asked
+    n_cells = asked.n_cells
     tiles = [slice(first, min(first + _TILE, n_cells)) for first in range(0, n_cells, _TILE)]
     steps, total, n_done = (1 + n_blocks) * len(tiles), n_tiles(n_cells), itertools.count(1)
 

@@ -143,20 +143,6 @@ def refuse_other_reference(digests: Mapping[str, str], other: Metrics, name: str
             raise _refuse(name, f"was judged with another {key}", "only generators of one reference can be compared")
 
 
-def refuse_other_request(out: Path, done: Metrics, request: Mapping[str, Any]) -> None:
-    """InputError unless the folder `out` was judged for this request: `digests`, level, compare and published."""
-    shown = done.inputs.get("report", {"compare": {}, "published": False})
-    before = done.digests | {"level": done.inputs.get("level")} | shown
-    others = [key for key in {**before, **request} if before.get(key) != request.get(key)]
-    if others:
-        raise InputError(
-            where=str(out),
-            found=f"is done, but for another request ({', '.join(others)})",
-            rule="a folder is of one request",
-            remedy="ask for the same again, or give another --out",
-        )
-
-
 def refuse_untraced(metrics: Metrics, name: str) -> None:
     """InputError unless the inputs, of a folder or generator called `name`, say what a report has to."""
     for key, needed in _TRACED.items():

@@ -58,6 +58,7 @@ class Sparse:
         row = np.repeat(np.arange(last - first), np.diff(self.offsets[first : last + 1]))
         return Hits(row, self.cell[inside].astype(np.int64), self.energy[inside].astype(np.float64))
 
+    @cached_property
     def fingerprints(self) -> np.ndarray:
         """(N,) uint64: the same for showers with the same hits, 0 for those without any."""
         mixed = self.cell.astype(np.uint64) << np.uint64(32) | self.energy.view(np.uint32)

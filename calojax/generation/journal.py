@@ -87,7 +87,7 @@ class Files:
     def _begin(self, stack: ExitStack) -> None:
         """Claim the journal and see to it that it is of this request."""
         if self._resume and (made_for := _request_of(self.path)):
-            _refuse_other(self.path, made_for, self._request)
+            writing.refuse_other_request(self.path, made_for, self._request)
         writing.refuse_existing(self.path)
         stack.enter_context(writing.claimed(self._folder))
         writing.refuse_existing(self.path)  # made by another process just before
@@ -100,7 +100,7 @@ class Files:
                     rule="what is there is not thrown away",
                     remedy="go on with --resume, or remove that folder",
                 )
-            _refuse_other(self.path, configuration.read_json(begun), self._request)
+            writing.refuse_other_request(self.path, configuration.read_json(begun), self._request)
         stack.enter_context(stopping.before_leaving(self._remove_if_empty))
         if not begun.is_file():
             for left in self._folder.iterdir():  # pieces of any request, whose removal was cut short
@@ -148,16 +148,3 @@ def _request_of(path: Path) -> dict[str, Any] | None:
     except (OSError, KeyError, TypeError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _refuse_other(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """InputError naming all that differs between two requests, if anything does."""
-    pairs = {key: (before.get(key), now.get(key)) for key in {**before, **now}}
-    others = [f"{key} {old} (now {new})" for key, (old, new) in pairs.items() if old != new]
-    if others:
-        raise InputError(
-            where=str(path),
-            found=f"was begun with {', '.join(others)}",
-            rule="a file is of one request",
-            remedy="ask for the same again, or give another --out",
-        )

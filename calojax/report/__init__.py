@@ -5,6 +5,6 @@ Values come from the judge and from metrics.jsonl, never computed again.
 
 from calojax import lazy
 
-_HOME = {"write": "page", "write_run": "losses"}
+_HOME = {"PAGE": "frame", "write": "page", "write_run": "losses"}
 __all__ = sorted(_HOME)
 __getattr__, __dir__ = lazy.names(__name__, _HOME)

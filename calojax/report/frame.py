@@ -10,6 +10,8 @@ from string import Template
 from calojax import writing
 from calojax.report.drawing import Picture
 
+PAGE = "index.html"
+
 
 def save(path: Path, *, title: str, about: Iterable[str], body: str) -> Path:
     """Write a page, whole or not at all, and give its path.

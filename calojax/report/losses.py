@@ -16,7 +16,7 @@ from calojax.report.drawing import COLOURS, Picture, number, panels, picture, st
 from calojax.shards import Manifest
 from calojax.training import checkpoints, folder, metrics
 
-PAGE = Path("report", "index.html")
+PAGE = Path("report", frame.PAGE)
 _VALIDATION = "validation/"
 _NO_TERMS = ("loss", "gradient_norm", "learning_rate")
 _OF_THE_LINE = ("steps_per_second", "rows_per_second", "wait_share")

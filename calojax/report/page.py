@@ -84,7 +84,7 @@ def write(
         table=tables.every_metric(metrics),
         provenance=tables.provenance(metrics),
     )
-    return frame.save(out / "index.html", title=title, about=tables.inputs(metrics), body=body)
+    return frame.save(out / frame.PAGE, title=title, about=tables.inputs(metrics), body=body)
 
 
 def _source(metrics: Metrics, sample: str) -> str:

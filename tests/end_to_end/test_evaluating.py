@@ -297,16 +297,18 @@ def test_resuming_what_is_done_is_done_if_the_request_is_the_same(files, command
     capsys.readouterr()
     assert command(*arguments(files, out, *more, other, "--published", "--resume")) == 0
     assert f"{len(metrics(out))} metrics" in capsys.readouterr().out
-    for changed, said in (
-        (arguments(files, out, *more, other, "--published", generated="doubled"), "(generated)"),
-        (arguments(files, out, *more, other), "(published)"),
-        (arguments(files, out, *more, f"other={files / 'train.hdf5'}", "--published"), "(compare)"),
-        (arguments(files, out, "--train", files / "train.hdf5"), "(level, compare, published)"),
-        (arguments(files, out, *more[:1], "--compare", other, "--published"), "(train)"),
+    keys = ("reference", "generated", "train", "geometry", "level", "compare", "published")
+    for changed, differ in (
+        (arguments(files, out, *more, other, "--published", generated="doubled"), {"generated"}),
+        (arguments(files, out, *more, other), {"published"}),
+        (arguments(files, out, *more, f"other={files / 'train.hdf5'}", "--published"), {"compare"}),
+        (arguments(files, out, "--train", files / "train.hdf5"), {"level", "compare", "published"}),
+        (arguments(files, out, *more[:1], "--compare", other, "--published"), {"train"}),
     ):
         assert command(*changed, "--resume") == 2
         error = capsys.readouterr().err.splitlines()[-1]
-        assert error.startswith(f"calojax: {out}: is done") and said in error
+        assert error.startswith(f"calojax: {out}: was begun with ")
+        assert {key for key in keys if re.search(rf"(with|\),) {key} ", error)} == differ
     assert command(*arguments(files, out, *more, other, "--published")) == 2  # without --resume
     assert {path.name: path.read_bytes() for path in out.iterdir()} == written
     monkeypatch.setattr(judging, "judge_read", judge)

@@ -72,7 +72,7 @@ def test_many_columns_of_few_showers_have_the_same_distances_and_means(kind):
     found = pearson.distances(samples, pairs, groups, advance=lambda n: steps.append(n))
     assert sum(steps) == pearson.n_tiles(400)
     sums = {name: pearson._sums(sample, pearson.BLOCKS) for name, sample in samples.items()}
-    squares, totals = pearson._by_columns(samples, sums, pairs, groups, pearson.BLOCKS, None)
+    squares, totals = pearson._by_columns(pearson._Asked(samples, sums, pairs, groups, pearson.BLOCKS, None))
     assert found.distance[0].value == pytest.approx(np.sqrt(squares[0, 0]), rel=1e-5)
     assert found.distance[0].error == pytest.approx(np.sqrt(4 * np.var(np.sqrt(squares[0, 1:]))), rel=1e-3)
     assert found.distance[1].value == pytest.approx(np.sqrt(squares[1, 0]), rel=1e-5)
