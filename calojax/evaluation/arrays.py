@@ -7,12 +7,15 @@ import numpy as np
 from calojax.errors import InputError
 
 
-def points(reference: Any, generated: Any, *, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Both as arrays (N, D), (M, D) of finite numbers, at least `least` rows each. Raises InputError for others."""
-    x, y = table(reference, "reference", least=least), table(generated, "generated", least=least)
+def points(reference: Any, generated: Any, *, least: int = 2, name: str = "reference") -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays (N, D), (M, D) of finite numbers, at least `least` rows each. Raises InputError for others.
+
+    name: what the first is called in an error.
+    """
+    x, y = table(reference, name, least=least), table(generated, "generated", least=least)
     if x.shape[1] != y.shape[1]:
         raise InputError(
-            where="reference and generated",
+            where=f"{name} and generated",
             found=f"they have {x.shape[1]} and {y.shape[1]} columns",
             rule="a metric compares equal columns",
             remedy="make both in the same way",

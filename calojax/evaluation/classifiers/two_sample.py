@@ -114,7 +114,7 @@ def classifier_test(
     The features are taken as they are, not scaled. Raises InputError for fewer than 20 rows of either kind.
     """
     both = arrays.points(reference, generated, least=1)
-    sets = [*reversed(both)] + ([] if train is None else [arrays.points(train, generated, least=1)[0]])
+    sets = [*reversed(both)] + ([] if train is None else [arrays.points(train, generated, least=1, name="train")[0]])
     return run(
         Request(
             Counts(*map(len, sets)),
