@@ -1,5 +1,6 @@
 """Who measures, and what this machine can do at most: products of matrices, copies, exponentials."""
 
+import contextlib
 import os
 import platform
 import re
@@ -93,10 +94,8 @@ def ceilings(rounds: int, seconds: float) -> dict[str, dict[str, tuple[float, ..
 
 def forget_peak() -> None:
     """Let `peak_mib` begin anew, where the system can (Linux)."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def peak_mib() -> float:

@@ -18,8 +18,8 @@ _SHORT = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_pa
 
 
 class Options(NamedTuple):
-    """What a script is told. run: a trained run, None for a fresh model; place: "one", "all" or "gpu"; peers: the Python
-    interpreter of an environment with the packages to compare with; short: seconds, times mean nothing."""
+    """What a script is told. place: "one", "all" or "gpu"; short: be done in seconds, times mean nothing; run: trained,
+    None for a fresh model; peers: Python of an environment with the packages to compare with, if there is one."""
 
     place: str = "one"
     precision: str = "float32"

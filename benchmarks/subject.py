@@ -26,7 +26,7 @@ class Subject(NamedTuple):
 def load(run: str | None, precision: str = "float32") -> Subject:
     """A trained run, or a fresh model of the experiment on the statistics of the sample that ships.
 
-    Time does not depend on the values of weights, but it does on the number of hits: a trained run is the better object.
+    Time depends on the number of hits, if not on the values of weights: a trained run is the better object.
     """
     if run is not None:
         loaded = training.load(run)
