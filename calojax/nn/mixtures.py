@@ -41,20 +41,34 @@ def log_probability(raw: Array, low: Array, high: Array) -> Array:
 
 
 def draw(raw: Array, uniform: Array) -> Array:
-    """One number for every uniform number (...): it chooses the component, and what is left of it the place there."""
-    log_weight, position, log_width = _parts(raw)
-    weight = jnp.exp(log_weight)
-    end = jnp.cumsum(weight, axis=0)
-    begin = end - weight
-    within = jnp.clip((uniform * end[-1] - begin) / jnp.maximum(weight, 1e-12), _SMALLEST, 1 - _SMALLEST)
-    values = position + jnp.exp(log_width) * (jnp.log(within) - jnp.log1p(-within))
-    mine = jnp.sum((uniform * end[-1] >= end[:-1]).astype(jnp.int32), axis=0)
-    components = jnp.arange(weight.shape[0]).reshape(-1, *[1] * uniform.ndim)
-    return jnp.sum(jnp.where(components == mine, values, 0.0), axis=0)
+    """One number for every uniform number (...): it chooses the component, and what is left of it the place there.
+
+    A walk over the components takes along what the one that is hit needs: reductions over so few rows, and logarithms
+    of all of them, take several times as long on a CPU.
+    """
+    raw_weight, position, raw_width = jnp.split(raw, 3)
+    weight, first = jnp.exp(raw_weight - jnp.max(raw_weight, 0)), _starts(len(position))
+    target = uniform * sum(weight[1:], weight[0])
+    begin = end = jnp.zeros_like(target)
+    mine, at, width = weight[0], position[0] + first[0], raw_width[0]
+    for i in range(1, len(weight)):
+        end = end + weight[i - 1]
+        beyond = target >= end
+        begin, mine = jnp.where(beyond, end, begin), jnp.where(beyond, weight[i], mine)
+        at, width = jnp.where(beyond, position[i] + first[i], at), jnp.where(beyond, raw_width[i], width)
+    within = jnp.clip((target - begin) / jnp.maximum(mine, 1e-12), _SMALLEST, 1 - _SMALLEST)
+    return at + jnp.exp(_log_width(width)) * (jnp.log(within) - jnp.log1p(-within))
 
 
 def _parts(raw):
     n = raw.shape[0] // 3
-    start = np.linspace(-_SPREAD, _SPREAD, n).reshape(-1, *[1] * (raw.ndim - 1)).astype(np.float32)
-    log_width = jnp.clip(raw[2 * n :], -4.0, 5.0) + _LOG_WIDTH
-    return jax.nn.log_softmax(raw[:n], axis=0), raw[n : 2 * n] + start, log_width
+    start = _starts(n).reshape(-1, *[1] * (raw.ndim - 1))
+    return jax.nn.log_softmax(raw[:n], axis=0), raw[n : 2 * n] + start, _log_width(raw[2 * n :])
+
+
+def _starts(components):
+    return np.linspace(-_SPREAD, _SPREAD, components).astype(np.float32)
+
+
+def _log_width(raw):
+    return jnp.clip(raw, -4.0, 5.0) + _LOG_WIDTH

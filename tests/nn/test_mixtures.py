@@ -48,3 +48,15 @@ def test_draws_follow_the_distribution(raw):
     expected = jnp.exp(mixtures.log_probability(raw[:, :, None], low, jnp.asarray(drawn)))
     distance = np.abs(np.asarray(expected) - (np.arange(n) + 0.5) / n).max(1)
     assert (distance < 1.95 / np.sqrt(n)).all()  # Kolmogorov-Smirnov, one in a thousand
+
+
+def test_a_draw_inverts_the_chosen_component(raw):
+    """The plain formula: all components, of which the uniform number picks one."""
+    wide, uniform = 4 * raw, jax.random.uniform(jax.random.key(1), (5,))
+    log_weight, position, log_width = (np.asarray(x, float) for x in mixtures._parts(wide))
+    end = np.cumsum(np.exp(log_weight), 0)
+    mine = (uniform >= end[:-1]).sum(0)
+    pick = lambda rows: np.take_along_axis(rows, mine[None], 0)[0]
+    within = 1 - (pick(end) - uniform) / pick(np.exp(log_weight))
+    expected = pick(position) + np.exp(pick(log_width)) * np.log(within / (1 - within))
+    np.testing.assert_allclose(mixtures.draw(wide, uniform), expected, rtol=1e-4, atol=1e-4)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from calojax.nn import mixtures
 from calojax.systems.pyramid import hits, showers, statistics, system, truth
 from calojax.systems.pyramid.stages import energy_cells, shares
 
@@ -174,7 +175,7 @@ def test_energies_of_cells_do_not_depend_on_the_chunks(true, small, monkeypatch)
     uniforms = jax.random.uniform(jax.random.key(0), true.cells.shape)
 
     def drawn(chunk):
-        monkeypatch.setattr(energy_cells, "_CHUNK", chunk)
+        monkeypatch.setattr(energy_cells, "_chunk", lambda rings: chunk)
         draw = lambda excess: energy_cells.draw(
             model.params["energies"], pattern, jnp.sum(excess, 0), uniforms, true.cells.size, known
         )
@@ -184,6 +185,34 @@ def test_energies_of_cells_do_not_depend_on_the_chunks(true, small, monkeypatch)
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
     np.testing.assert_array_equal(parts > 0, true.cells)
     np.testing.assert_allclose(parts.sum(0), true.excess.sum(0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("rings, expected", [(32, 32), (192, 32), (4064, 480), (16_224, 2016)])
+def test_a_chunk_is_a_whole_number_of_vectors(rings, expected):
+    assert energy_cells._chunk(rings) == expected
+
+
+def test_energies_of_cells_are_drawn_with_the_network_that_scores_them(true, small, monkeypatch):
+    """A draw, step by step and in parts, against the network as training has it, all cells at once. A mixture that
+    shifts the uniform number by what the network says, and a density that takes the shift off, give it back."""
+    model, shift = small[1], lambda raw: jnp.mean(jnp.tanh(raw), 0)
+    monkeypatch.setattr(mixtures, "draw", lambda raw, uniform: uniform + shift(raw))
+    monkeypatch.setattr(mixtures, "log_density", lambda raw, x: x - shift(raw))
+
+    @jax.jit
+    def there_and_back(known, true, uniforms):
+        pattern = hits.of_cells(true.incident_energy, true.rings, true.cells, known)
+        given = model.params["energies"], pattern
+        drawn = energy_cells.draw(*given, jnp.sum(true.excess, 0), uniforms, true.cells.size, known)
+        return drawn, energy_cells.log_density(*given, drawn, true.listed, known)
+
+    uniforms = jax.random.uniform(jax.random.key(0), true.cells.shape, minval=0.1)
+    drawn, found = there_and_back(model.constants, true, uniforms)
+    np.testing.assert_allclose(jnp.sum(drawn, 0), jnp.sum(true.excess, 0), rtol=1e-4)
+    place, alpha = (np.asarray(x)[np.asarray(true.listed.place) < true.cells.shape[1]] for x in true.listed)
+    found, expected = np.asarray(found)[: len(place)], np.asarray(uniforms)[alpha, place]
+    assert (found == 0).sum() == np.asarray(true.cells).any(0).sum()  # the last of each ring has no choice
+    np.testing.assert_allclose(found[found != 0], expected[found != 0], atol=1e-3)
 
 
 def test_a_fit_finds_mean_and_width_that_change_with_energy():

@@ -20,7 +20,6 @@ from calojax.systems.pyramid.stages import grid, ringlist, shares
 from calojax.systems.pyramid.truth import Cells
 
 REACH = 1  # cells to either side that are seen of a neighbouring ring
-_CHUNK = 1024  # cells whose energies are drawn together: their features fit a core's cache
 
 
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
@@ -52,58 +51,72 @@ def log_density(params: dict[str, Any], pattern: Hits, energy: Array, listed: Ce
     return shares.log_density(raw, _fit(left_hits), taken, rest, free)
 
 
-def draw(
-    params: dict[str, Any], pattern: Hits, by_ring: Array, uniforms: Array, most: int, constants: Constants
-) -> Array:
-    """Energies of the cells (A, E); by_ring (E,), uniforms (A, E); most: hit cells that are computed."""
+def draw(params: dict[str, Any], pattern: Hits, by_ring: Array, uniforms: Array, most: int, constants: Constants) -> Array:
+    """Energies of the cells (A, E); by_ring (E,), uniforms (A, E); most: hit cells that are computed.
+
+    Only cells with a choice are: the last hit of a ring takes what is left.
+    """
     turns = _turns(pattern, constants)
     n, rings = pattern.cells.shape
     per_cell, of_ring = _of_ring(pattern, by_ring, turns, constants)
+    layers, of_ring, of_step = _divided(params, of_ring)
     hit = _in_order(pattern.cells, turns)
-    size = min(_CHUNK, -(-most // n))
-    listed = jnp.nonzero(hit.ravel(), size=most + size, fill_value=n * rings)[0]  # step after step
-    ends = jnp.minimum(jnp.cumsum(jnp.sum(hit, 1)), most)
+    behind = shares.left_behind(hit.astype(jnp.int32))
+    last = _last(hit, turns)
+    size = _chunk(rings)
+    listed = jnp.nonzero((hit & (behind > 0)).ravel(), size=most + size, fill_value=n * rings)[0]  # step after step
+    ends = jnp.minimum(jnp.cumsum(jnp.sum(hit & (behind > 0), 1)), most)
 
     def chunk(state: _Drawing) -> _Drawing:
-        begin, step = state.begin, state.step
-        here = begin + jnp.arange(size) < ends[step]
-        place = jnp.where(here, jax.lax.dynamic_slice_in_dim(listed, begin, size) - step * rings, rings)
+        step = jnp.sum(ends <= state.begin)
+        end = jnp.minimum(state.begin + size, ends[step])
+        here = state.begin + jnp.arange(size) < end
+        place = jnp.where(here, jax.lax.dynamic_slice_in_dim(listed, state.begin, size) - step * rings, rings)
         inside = jnp.minimum(place, rings - 1)
         alpha = jnp.minimum(turns.order[step, inside], n - 1)
-        rank, left, hits_left = jnp.full(size, step), state.left[inside], state.hits_left[inside]
-        usual = per_cell[inside]
-        seen = _seen(state.departed, inside, alpha, rank, turns)
-        raw = _raw(params, seen, left, hits_left, usual, of_ring[:, inside], rank, n)
-        drawn = shares.draw(raw, uniforms[alpha, inside], _fit(hits_left), left, here, hits_left > 1)
-        put = lambda values, new: values.at[place].set(new, mode="drop")
-        cell = jnp.where(here, place * n + alpha, len(state.departed))
-        end = jnp.minimum(begin + size, ends[step])
+        left, hits_left, usual = state.left[inside], behind[step, inside] + 1, per_cell[inside]
+        seen = _seen(state.departed, inside, alpha, step, turns)
+        moving = jnp.concatenate([seen, _counted(left, hits_left, usual, n)])
+        raw = dense.apply_stack(layers, moving, of_ring[:, inside] + of_step[:, step][:, None])
+        taken, rest = shares.draw(raw, uniforms[alpha, inside], _fit(hits_left), left, here, here)
+        none = len(state.departed)
+        cell = jnp.where(here, place * n + alpha, none)
+        forced = jnp.where(here & (hits_left == 2), last[inside], none)
+        departed = _departure(jnp.stack([taken, rest]), usual, here)
         return _Drawing(
             end,
-            step + (end == ends[step]),
-            state.energy.at[cell].set(drawn.taken, mode="drop"),
-            state.departed.at[cell].set(_departure(drawn.taken, usual, here)),
-            put(state.left, drawn.rest),
-            put(state.hits_left, hits_left - 1),
+            state.energy.at[cell].set(taken, mode="drop"),
+            state.departed.at[jnp.stack([cell, forced])].set(departed, mode="drop"),  # of use only from its turn on
+            state.left.at[place].set(rest, mode="drop"),
         )
 
-    counts = jnp.sum(pattern.cells, 0, dtype=jnp.int32)
-    empty = jnp.zeros((n, rings))
-    start = _Drawing(jnp.int32(0), jnp.int32(0), jnp.zeros(rings * n), _table(empty), by_ring, counts)
-    drawn = jax.lax.while_loop(lambda state: state.step < n, chunk, start)
-    return drawn.energy.reshape(rings, n).T
+    start = _Drawing(jnp.int32(0), jnp.zeros(rings * n), _table(jnp.zeros((n, rings))), by_ring)
+    drawn = jax.lax.while_loop(lambda state: state.begin < ends[-1], chunk, start)
+    return drawn.energy.at[last].set(drawn.left, mode="drop").reshape(rings, n).T
 
 
 class _Drawing(NamedTuple):
-    """begin: of the next chunk in the list; step: the turn that it belongs to; energy (E A,) so far, departed: their
-    `_table`; left (E,) MeV to share out and hits_left (E,) to share it out to."""
+    """begin: of the next chunk in the list; energy (E A,) so far, departed: their `_table`; left (E,) MeV to share out."""
 
     begin: Array
-    step: Array
     energy: Array
     departed: Array
     left: Array
-    hits_left: Array
+
+
+def _chunk(rings):
+    """Cells that are drawn together, of so many places for rings: so that the cells of a step are few chunks, without
+    many empty places in the last one."""
+    return max(rings // 8 // 32, 1) * 32
+
+
+def _last(hit, turns):
+    """(E,) in a list of A cells for every ring: the one hit in the last of the steps, none of the list if there is
+    none; hit (A, E) by step."""
+    n, rings = hit.shape
+    step = n - 1 - jnp.argmax(hit[::-1], 0)
+    cell = jnp.arange(rings) * n + jnp.take_along_axis(turns.order, step[None], 0)[0]
+    return jnp.where(jnp.any(hit, 0), cell, rings * n)
 
 
 class _Turns(NamedTuple):
@@ -158,12 +171,25 @@ def _seen(departed, place, alpha, rank, turns):
     return jnp.concatenate([jnp.where(of_hits < rank, departed[cells], 0.0), hit])
 
 
-def _raw(params, seen, left, hits_left, per_cell, of_ring, rank, n):
+def _counted(left, hits_left, per_cell, n):
     ratio = shares.log_ratio(left, per_cell * jnp.maximum(hits_left, 1), 8.0)
-    counted = jnp.stack([ratio, hits_left / n])
-    context = jnp.concatenate([of_ring, counted, grid.one_hot(rank, n)])
+    return jnp.stack([ratio, hits_left / n])
+
+
+def _raw(params, seen, left, hits_left, per_cell, of_ring, rank, n):
+    context = jnp.concatenate([of_ring, _counted(left, hits_left, per_cell, n), grid.one_hot(rank, n)])
     hidden = dense.apply(params["seen"], seen) + dense.apply(params["cell_context"], context)
     return dense.apply_stack(params["cells"], jax.nn.relu(hidden))
+
+
+def _divided(params, of_ring):
+    """The same network for cells of one step, what is the same for many cells multiplied before: layers of what is
+    `_seen` and `_counted`, contexts of the rings (H, E) and of the steps (H, A)."""
+    seen, context = params["seen"], params["cell_context"]
+    rings, counted = len(of_ring), len(of_ring) + 2
+    first = seen._replace(weight=jnp.concatenate([seen.weight, context.weight[:, rings:counted]], 1))
+    of_rings = dense.apply(context._replace(weight=context.weight[:, :rings]), of_ring)
+    return (first, *params["cells"]), of_rings, context.weight[:, counted:]
 
 
 def _fit(hits_left):
