@@ -93,8 +93,10 @@ def _place(logit, order, k, real, given, choose, memory):
 
     start = (remember.start, k, jnp.sum(real, 0), jnp.zeros(real.shape[1]))
     steps = (jnp.arange(order.shape[0]), order, _by_step(real, order), given)
-    (memory, _, _, total), _ = jax.lax.scan(jax.checkpoint(body), start, steps)
-    return Placed(remember.pattern(memory), total)
+    before, (last, _, exists, mine) = (jax.tree.map(lambda x: x[part], steps) for part in (slice(-1), -1))
+    (memory, owed, _, total), _ = jax.lax.scan(jax.checkpoint(body), start, before)
+    hit = choose(mine, (owed > 0).astype(total.dtype)) & exists  # no choice is left
+    return Placed(remember.pattern(remember.put(memory, last, hit)), total)
 
 
 def _by_step(values, order):
