@@ -200,7 +200,7 @@ def _add_generate(commands) -> None:
     p.add_argument(
         "--format", choices=("voxels", "points"), default="voxels", help="CaloChallenge voxels, or hits as x, y, z, E"
     )
-    p.add_argument("--chunk", type=_positive, metavar="N", help="showers computed and saved at a time; default 8192")
+    p.add_argument("--chunk", type=_positive, metavar="N", help="showers computed and saved at a time; default 8000")
     p.add_argument(
         "--resume",
         action="store_true",

@@ -15,6 +15,7 @@ and those that generate showers have
     generate(model, conditions, keys, config, capacity) -> Sparse
     capacities(config, constants) -> tuple           hashable, increasing; the last holds every tile
     expected_capacity(config, constants, conditions) -> position in `capacities`
+                                                     in all three config.generation.tile is the showers of the tile
     conditions(path) -> {name: (N, ...)}             of every shower of a file in the layout of the system's data
 
 Its `Config` lives in a module `config` beside it that imports no JAX, so that the command line can list every field;

@@ -143,7 +143,7 @@ def generate(
     Returns Showers(incident_energy (N,), showers (N, V)) in MeV; with `out`, a file that must not exist yet, showers
     are streamed into it and its path is returned. The same seed gives the same showers.
     format: of the file, "voxels" as the CaloChallenge has it, or "points", the hits as x, y, z, E (files.showerdata);
-    chunk: showers that are computed and saved at a time, default 8,192; resume: go on where an equal request was
+    chunk: showers that are computed and saved at a time, default 8,000; resume: go on where an equal request was
     interrupted (from the start if it was not begun); another one, or other code or kind of device, is an InputError.
     """
     import numpy as np  # noqa: PLC0415
@@ -171,10 +171,9 @@ def generate(
         sink = generation.Arrays(cylinder.n_cells)
     else:
         request = generation.request(loaded, given, seed, chunk=chunk, format=format)
-        attributes = generation.attributes(loaded, seed) | {"request": json.dumps(request)}
-        layout = layouts.named(
-            format, cylinder, attributes, loaded.config.generation.compression, len(given["incident_energy"])
-        )
+        showers, compression = len(given["incident_energy"]), loaded.config.generation.compression
+        attributes = generation.attributes(loaded, seed, showers) | {"request": json.dumps(request)}
+        layout = layouts.named(format, cylinder, attributes, compression, showers)
         sink = generation.Files(out, layout, request, resume=resume)
     return generation.run(
         loaded.system,

@@ -12,10 +12,10 @@ Checkpoint = Literal["last", "best"]
 class Generation:
     """Sizes decide the last bits of the showers and are written into the file."""
 
-    tile: Annotated[int, "showers computed together"] = 64
-    window: Annotated[int, "consecutive showers among which tiles of like energy are formed; a multiple of tile"] = (
-        2_048
-    )
+    tile: Annotated[
+        int | None, "most showers computed together; a smaller request has a smaller tile; default: as suits the device"
+    ] = None
+    window: Annotated[int, "consecutive showers among which tiles of like energy are formed, up to whole tiles"] = 1_600
     ema: Annotated[bool, "use the moving average of the parameters"] = True
     checkpoint: Annotated[
         Checkpoint, "which of a run's checkpoints is used: the last, or the best, of the lowest validation loss"
@@ -23,12 +23,10 @@ class Generation:
     compression: Annotated[int, "gzip level of the showers in the file, 0 to 9"] = 1
 
     def __post_init__(self):
-        if self.tile < 1:
+        if self.tile is not None and self.tile < 1:
             raise errors.field("generation", "tile", self.tile, "at least 1 shower must fit")
-        if self.window < 1 or self.window % self.tile:
-            raise errors.field(
-                "generation", "window", self.window, f"it must be a whole number of tiles of {self.tile} showers"
-            )
+        if self.window < 1:
+            raise errors.field("generation", "window", self.window, "at least 1 shower must fit")
         errors.check_choice("generation", "checkpoint", self.checkpoint, get_args(Checkpoint))
         if not 0 <= self.compression <= 9:
             raise errors.field("generation", "compression", self.compression, "gzip has the levels 0 to 9")

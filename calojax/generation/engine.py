@@ -12,6 +12,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ import jax
 import numpy as np
 
 from calojax.errors import InputError, NotFinite
+from calojax.generation import sizes
 from calojax.generation.sinks import Block, Sink
 from calojax.progress import Progress
 from calojax.shards.reader import ranges
@@ -27,7 +29,7 @@ from calojax.system import Model, Sparse
 from calojax.training import processes
 
 _PER_DEVICE = 2  # tiles handed to a device ahead of the one being fetched
-_CHUNK = 8_192  # showers of a piece: what an interruption can cost
+_CHUNK = 8_000  # showers of a piece: what an interruption can cost
 _MARGIN = 0.01  # share of a limit of the trained range: the extremes of a finite file are no edge of what was learnt
 
 
@@ -51,16 +53,17 @@ def run(
     """Generate one shower per row of the conditions and hand them to the sink in pieces; returns what the sink makes.
 
     conditions: arrays (N, ...) by name, `incident_energy` (N,) in MeV among them; chunk: showers of a piece, rounded up
-    to whole windows, default 8,192: no bit of a shower depends on it; trained: smallest and largest value by condition
+    to whole windows, default 8,000: no bit of a shower depends on it; trained: smallest and largest value by condition
     (`manifest.ranges`), a warning says by how much others are more than 1 % outside; devices: default all local ones.
     Of several processes each makes every n-th piece; a signal ends them after the pieces at hand.
     Raises InputError for conditions that are not finite or energies not above 0, NonFiniteShower naming the shower.
     """
     conditions = _checked(conditions)
     _warn_outside(conditions, trained or {})
-    jobs = _Jobs(system, model, config, conditions, seed, devices or jax.local_devices())
-    energies = conditions["incident_energy"]
-    window, tile = config.generation.window, config.generation.tile
+    energies, devices = conditions["incident_energy"], devices or jax.local_devices()
+    tile, window = sizes.suited(config.generation, len(energies), devices[0].platform)
+    config = replace(config, generation=replace(config.generation, tile=tile, window=window))
+    jobs = _Jobs(system, model, config, conditions, seed, devices)
     size = _round_up(chunk or _CHUNK, math.lcm(window, sink.rows))
     pieces = [slice(first, min(first + size, len(energies))) for first in range(0, len(energies), size)]
     mine = range(jax.process_index(), len(pieces), jax.process_count())
@@ -71,7 +74,7 @@ def run(
         tiles = (cells for number in wanted for cells in _tiles(energies, pieces[number], window, tile))
         grouped = itertools.groupby(_results(jobs, tiles), key=lambda hits: int(hits.shower[0]) // size)
         blocks = ((number, _assemble(conditions, list(found))) for number, found in grouped)
-        for written in processes.side_by_side(_appended(sink, blocks)):
+        for written in processes.side_by_side(_appended(sink, len(wanted), blocks)):
             line.advance(written)
         return sink.finish(len(pieces))
 
@@ -86,11 +89,13 @@ class _Hits(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """A tile that is being computed: its number, its showers (at most T), the level of its capacity."""
+    """A tile that is being computed: its number, its showers (at most T), the level of its capacity, what it is made
+    of."""
 
     number: int
     shower: np.ndarray
     level: int
+    inputs: tuple[dict[str, np.ndarray], np.ndarray]
     found: Sparse
 
 
@@ -98,26 +103,27 @@ class _Jobs:
     """Starts and fetches tiles; whole tiles are dealt to the devices in turn."""
 
     def __init__(self, system, model, config, conditions, seed, devices):
-        self._system, self._config, self._conditions = system, config, conditions
-        self._devices = devices
-        self._models = [jax.device_put(model, device) for device in devices]
-        self._constants = model.constants
+        self._system, self._config, self._constants = system, config, model.constants
+        self._conditions = {name: _narrow(array) for name, array in conditions.items()}
+        self._models = [_placed(model, device) for device in devices]
         self._capacities = system.capacities(config, model.constants)
-        self._key = jax.random.key(seed, impl="threefry2x32")
+        self._seed = np.uint32(seed)
         self.ahead = _PER_DEVICE * len(devices)
 
     def start(self, number: int, shower: np.ndarray) -> _Job:
-        """Hand a tile to its device at the capacity that its conditions suggest."""
-        conditions = self._filled(shower)[1]
+        """Hand a tile to its device at the capacity that its conditions suggest; the first shower fills what is left
+        of it, one of those of least energy."""
+        filled = np.concatenate([shower, np.repeat(shower[:1], self._config.generation.tile - len(shower))])
+        conditions = {name: array[filled] for name, array in self._conditions.items()}
         level = self._system.expected_capacity(self._config, self._constants, conditions)
-        return self._submit(number, shower, level)
+        return self._submit(number, shower, level, (conditions, filled.astype(np.uint32)))
 
     def finish(self, job: _Job) -> _Hits:
         """Fetch a tile; one that did not fit is computed again with the same keys at higher capacities."""
         while bool(job.found.overflow):
             if job.level + 1 == len(self._capacities):
                 raise RuntimeError("a tile overflowed the last capacity, which has to hold every tile")
-            job = self._submit(job.number, job.shower, job.level + 1)
+            job = self._submit(job.number, job.shower, job.level + 1, job.inputs)
         counts, index, energy = jax.device_get((job.found.count, job.found.index, job.found.energy))
         counts = counts[: len(job.shower)].astype(np.int64)
         kept = int(counts.sum())
@@ -125,26 +131,23 @@ class _Jobs:
         _check_finite(hits)
         return hits
 
-    def _submit(self, number: int, shower: np.ndarray, level: int) -> _Job:
-        turn = number % len(self._devices)
-        filled, conditions = self._filled(shower)
-        inputs = jax.device_put((conditions, filled.astype(np.uint32), self._key), self._devices[turn])
+    def _submit(self, number: int, shower: np.ndarray, level: int, inputs: tuple) -> _Job:
         compute = _compiled(self._system.generate, self._config, self._capacities[level])
-        return _Job(number, shower, level, compute(self._models[turn], *inputs))
+        found = compute(self._models[number % len(self._models)], *inputs, self._seed)
+        return _Job(number, shower, level, inputs, found)
 
-    def _filled(self, shower: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Showers of a whole tile, the last one repeated, and their conditions."""
-        missing = self._config.generation.tile - len(shower)
-        filled = np.concatenate([shower, np.repeat(shower[-1:], missing)])
-        return filled, {name: _narrow(array[filled]) for name, array in self._conditions.items()}
+
+def _placed(model: Model, device: Any) -> Model:
+    """The model on a device. The first CPU computes in the memory where it is already, and copying takes a while."""
+    return model if device.platform == "cpu" and device == jax.local_devices()[0] else jax.device_put(model, device)
 
 
 @lru_cache(maxsize=64)
 def _compiled(generate: Callable, config: Any, capacity: Any) -> Callable:
     """One jitted function per capacity, kept from one request to the next."""
 
-    def tile(model: Model, conditions: dict[str, jax.Array], shower: jax.Array, key: jax.Array) -> Sparse:
-        keys = jax.vmap(partial(jax.random.fold_in, key))(shower)
+    def tile(model: Model, conditions: dict[str, jax.Array], shower: jax.Array, seed: jax.Array) -> Sparse:
+        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed, impl="threefry2x32")))(shower)
         return generate(model, conditions, keys, config, capacity)
 
     return jax.jit(tile)
@@ -172,18 +175,19 @@ def _results(jobs: _Jobs, tiles: Iterable[np.ndarray]) -> Iterator[_Hits]:
         yield jobs.finish(waiting.popleft())
 
 
-def _appended(sink: Sink, blocks: Iterable[tuple[int, Block]]) -> Iterator[int]:
+def _appended(sink: Sink, pieces: int, blocks: Iterable[tuple[int, Block]]) -> Iterator[int]:
     """Append pieces in a thread, while the next one is computed; yields the showers of each that is written."""
     with ThreadPoolExecutor(1, thread_name_prefix="calojax-writer") as writer:
         earlier: tuple[Future, int] | None = None
-        for piece, block in blocks:
+        for left, (piece, block) in zip(reversed(range(pieces)), blocks, strict=True):
             if earlier:
                 earlier[0].result()
                 yield earlier[1]
-            earlier = writer.submit(sink.append, piece, block), len(block.counts)
-        if earlier:
-            earlier[0].result()
-            yield earlier[1]
+            if left:
+                earlier = writer.submit(sink.append, piece, block), len(block.counts)
+            else:
+                sink.append(piece, block)
+                yield len(block.counts)
 
 
 def _assemble(conditions: Mapping[str, np.ndarray], tiles: list[_Hits]) -> Block:

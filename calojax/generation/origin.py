@@ -8,14 +8,15 @@ import numpy as np
 
 from calojax import cache, digests
 from calojax import config as configuration
+from calojax.generation import sizes
 from calojax.training.folder import versions
 
 _DIGITS = 24  # of a digest, in a request
 
 
-def attributes(loaded: Any, seed: int) -> dict[str, Any]:
-    """What a generated file says of its origin. loaded: a training.Loaded."""
-    generation = loaded.config.generation
+def attributes(loaded: Any, seed: int, showers: int) -> dict[str, Any]:
+    """What a generated file of so many showers says of its origin. loaded: a training.Loaded."""
+    tile, window = sizes.suited(loaded.config.generation, showers, jax.default_backend())
     return {
         "generator": f"calojax {loaded.manifest.system}",
         "run": loaded.name,
@@ -23,8 +24,8 @@ def attributes(loaded: Any, seed: int) -> dict[str, Any]:
         "seed": seed,
         "config_digest": configuration.digest(loaded.config),
         "data_digest": loaded.manifest.digest,
-        "tile": generation.tile,
-        "window": generation.window,
+        "tile": tile,
+        "window": window,
         "versions": " ".join(f"{name}={version}" for name, version in versions().items()),
     }
 
@@ -40,7 +41,7 @@ def request(loaded: Any, conditions: Mapping[str, np.ndarray], seed: int, **more
         "matmul precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
     }
     found |= {f"conditions {name}": _digest([array]) for name, array in conditions.items()}
-    return attributes(loaded, seed) | found | more
+    return attributes(loaded, seed, len(conditions["incident_energy"])) | found | more
 
 
 def _device() -> str:

@@ -9,7 +9,7 @@ import tiny_system as tiny
 
 from calojax import generation
 from calojax.errors import InputError
-from calojax.generation import Generation
+from calojax.generation import Generation, engine
 from calojax.system import Model
 
 CONFIG = tiny.Config(generation=Generation(tile=4, window=16))
@@ -48,15 +48,49 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
+LADDER = tiny.Config(generation=Generation(tile=25, window=25))  # tiles of 1, 5 and 25
+REQUESTS = [1, 2, 4, 12, 45, 70]  # of tiles of 1, 1, 5, 5, 25, 25
+
+
 @pytest.mark.skipif(jax.local_device_count() < 2, reason="a single device, such as one GPU")
-def test_one_and_two_devices_give_the_same_bits():
-    one, two = (run(energies(), devices=jax.local_devices()[:n]) for n in (1, 2))
+@pytest.mark.parametrize("n", REQUESTS)
+def test_one_and_two_devices_give_the_same_bits(n):
+    one, two = (run(energies(n), LADDER, devices=jax.local_devices()[:d]) for d in (1, 2))
     assert same(one, two)
 
 
 @pytest.mark.parametrize("chunk", [1, 16, 17, 45, 1000])
 def test_the_size_of_the_pieces_changes_no_bit(chunk):
     assert same(run(energies()), run(energies(), chunk=chunk))
+
+
+@pytest.mark.parametrize("n", REQUESTS)
+def test_the_size_of_the_pieces_changes_no_bit_in_any_tile(n):
+    assert same(run(energies(n), LADDER), run(energies(n), LADDER, chunk=1))
+
+
+@pytest.mark.parametrize("n", REQUESTS)
+def test_a_shower_is_the_same_in_tiles_of_all_sizes(n):
+    """Up to rounding: it depends on the seed, its number and its energy alone."""
+    made = [
+        run(energies(n), tiny.Config(generation=Generation(tile=tile)), sink=generation.Arrays(tiny.N_CELLS)).showers
+        for tile in (1, 5, 25, 64)
+    ]
+    for other in made[1:]:
+        np.testing.assert_array_equal(other > 0, made[0] > 0)
+        np.testing.assert_allclose(other, made[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "tiles"), [(1, [1]), (2, [1] * 2), (4, [5]), (12, [5] * 3), (25, [25]), (70, [25] * 3)])
+def test_a_request_is_computed_in_tiles_that_suit_it(monkeypatch, n, tiles):
+    """One shower once, and not as often as a large tile has places."""
+    computed, compiled = [], engine._compiled
+    monkeypatch.setattr(tiny, "expected_capacity", lambda *a: 2)  # which holds every tile
+    monkeypatch.setattr(
+        engine, "_compiled", lambda *a: lambda m, c, s, seed: (computed.append(len(s)), compiled(*a)(m, c, s, seed))[1]
+    )
+    run(energies(n), LADDER)
+    assert computed == tiles
 
 
 def test_a_longer_request_repeats_the_windows_of_a_shorter_one():
@@ -97,9 +131,9 @@ def test_one_function_per_capacity_is_traced_and_kept(monkeypatch):
     assert len(traced) == len(set(traced))
 
 
-def test_the_tile_is_filled_by_the_last_shower_and_the_filling_dropped():
-    assert len(run(energies(1)).counts) == 1
-    assert same(run(energies(1)).energy, run(energies(1), replace(CONFIG, generation=Generation(4, 4))).energy)
+def test_a_tile_is_filled_by_its_first_shower_and_the_filling_dropped():
+    assert len(run(energies(3)).counts) == 3
+    assert same(run(energies(3)), run(energies(3), replace(CONFIG, generation=Generation(4, 4))))
 
 
 def test_a_shower_that_is_not_finite_is_named():
@@ -156,7 +190,7 @@ def test_an_error_of_the_sink_is_passed_on():
         run(energies(), sink=Broken(tiny.N_CELLS))
 
 
-@pytest.mark.parametrize("values", [{"tile": 0}, {"tile": 5, "window": 16}, {"compression": 10}])
+@pytest.mark.parametrize("values", [{"tile": 0}, {"window": 0}, {"compression": 10}])
 def test_a_config_that_makes_no_sense_says_so(values):
     with pytest.raises(InputError, match="generation"):
         Generation(**values)

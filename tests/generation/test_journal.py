@@ -67,6 +67,22 @@ def test_a_file_holds_what_arrays_hold(tmp_path, compression):
         assert file["showers"].dtype == np.float32 and file["showers"].compression == ("gzip" if compression else None)
 
 
+@pytest.mark.parametrize("n", [2, 12, 45])
+def test_requests_of_tiles_of_all_sizes_go_on_to_the_same_bytes(tmp_path, monkeypatch, n):
+    """Tiles of 1, 5 and 25, each a piece."""
+    config = tiny.Config(generation=Generation(tile=25, window=1))
+    asked = {"incident_energy": ENERGY[:n]}
+    make = lambda sink: generation.run(tiny, MODEL, config, asked, 0, sink, chunk=1, progress=False)
+    layout = generation.Points(GEOMETRY, {"request": json.dumps(REQUEST)}, n)
+    files = lambda name: generation.Files(tmp_path / name, layout, REQUEST, resume=name == "cut")
+    whole = make(files("whole")).read_bytes()
+    with monkeypatch.context() as patch:
+        interrupt(patch, 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt, match="1 pieces"):
+            make(files("cut"))
+    assert make(files("cut")).read_bytes() == whole
+
+
 @pytest.mark.parametrize("after", [1, 2, 4])
 def test_an_interrupted_request_goes_on_to_the_same_bytes(tmp_path, whole, monkeypatch, after):
     path = tmp_path / "out.hdf5"

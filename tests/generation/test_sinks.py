@@ -50,11 +50,25 @@ def test_the_origin_of_a_file_is_complete():
     class Manifest:
         system, digest = "tiny", "ab"
 
-    found = generation.attributes(Loaded("run-1", tiny, CONFIG, Manifest, MODEL, 40), seed=5)
+    found = generation.attributes(Loaded("run-1", tiny, CONFIG, Manifest, MODEL, 40), seed=5, showers=45)
     expected = {"generator", "run", "step", "seed", "config_digest", "data_digest", "tile", "window", "versions"}
     assert set(found) == expected
     assert (found["run"], found["step"], found["seed"], found["tile"], found["window"]) == ("run-1", 40, 5, 4, 16)
     assert f"jax={jax.__version__}" in found["versions"]
+
+
+def test_a_file_says_which_tile_its_number_of_showers_was_given():
+    class Manifest:
+        system, digest = "tiny", "ab"
+
+    def recorded(showers, generation_config):
+        loaded = Loaded("run-1", tiny, tiny.Config(generation=generation_config), Manifest, MODEL, 40)
+        found = generation.attributes(loaded, 5, showers)
+        return found["tile"], found["window"]
+
+    assert recorded(1, Generation(tile=4, window=15)) == (1, 15)
+    assert recorded(45, Generation(tile=4, window=15)) == (4, 16)
+    assert recorded(10_000, Generation()) == (25, 1_600)
 
 
 def test_a_request_is_of_one_code_kind_of_cpu_and_precision(monkeypatch):
@@ -68,6 +82,7 @@ def test_a_request_is_of_one_code_kind_of_cpu_and_precision(monkeypatch):
         return {key for key in before | now if before.get(key) != now.get(key)}
 
     before = generation.request(loaded, {"incident_energy": ENERGY}, 5, chunk=8)
+    assert before["tile"] == 4
     assert json.loads(json.dumps(before)) == before
     assert differing() == set()
     with jax.default_matmul_precision("float32"):

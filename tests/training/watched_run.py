@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,13 +107,16 @@ def epochs(rows: list[list[int]], steps: int) -> list[list[int]]:
 
 
 def generate(devices: int) -> dict[str, Any]:
-    """Showers of all sizes on so many devices."""
+    """Showers of all sizes on so many devices, in tiles of 1, 5 and 25."""
     energy = np.random.default_rng(0).uniform(1.0, 20.0, 45).astype(np.float32)
     model = Model({"total": {"bias": np.zeros(2, np.float32)}}, {}, {})
-    sink = generation.Arrays(tiny.N_CELLS, sparse=True)
-    some = jax.devices()[:devices]
-    made = generation.run(tiny, model, CONFIG, {"incident_energy": energy}, 0, sink, devices=some, progress=False)
-    return {name: np.array(leaf).tobytes().hex() for name, leaf in _named(made)}
+    config, some = replace(CONFIG, generation=Generation(tile=25, window=25)), jax.devices()[:devices]
+    found = {}
+    for n in (2, 12, 45):
+        sink, asked = generation.Arrays(tiny.N_CELLS, sparse=True), {"incident_energy": energy[:n]}
+        made = generation.run(tiny, model, config, asked, 0, sink, devices=some, progress=False)
+        found |= {f"{n} {name}": np.array(leaf).tobytes().hex() for name, leaf in _named(made)}
+    return found
 
 
 def main(shards: str, folder: Path) -> None:

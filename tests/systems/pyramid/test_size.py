@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from calojax import geometry
+from calojax.generation import Generation
 from calojax.shards import Manifest
 from calojax.systems.pyramid import preparation, statistics, system
 from calojax.systems.pyramid.config import Config, Data, Model
@@ -30,7 +31,8 @@ def manifest(name):
 
 def programs(name, coupling):
     """Text of the loss and of a draw, default sizes."""
-    config, known = Config(data=Data(geometry=name), model=Model(coupling=coupling)), manifest(name)
+    config = Config(data=Data(geometry=name), model=Model(coupling=coupling), generation=Generation(tile=25))
+    known = manifest(name)
     model = jax.eval_shape(lambda: system.init(jax.random.key(0), config, known))
     of = lambda dtype, *shape: jax.ShapeDtypeStruct(shape, dtype)
     tile, most = config.training.tile, {group: sizes[0] for group, sizes in system.buckets(config, known).items()}
