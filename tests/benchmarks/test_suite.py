@@ -9,6 +9,7 @@ from benchmarks import files, machine, suite
 from calojax import cli
 
 
+@pytest.mark.slow
 def test_one_short_benchmark_from_the_command_line(tmp_path, capsys):
     out = tmp_path / "found.json"
     assert cli.main(["bench", "generation", "--short", "--out", str(out)]) == 0
