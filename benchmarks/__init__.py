@@ -24,4 +24,5 @@ TABLE = {
         ("one", "all", "gpu"),
         ("float32", "bfloat16"),
     ),
+    "starting": Benchmark("how long a user waits for the first shower after starting a process, compiled and not"),
 }

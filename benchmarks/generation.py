@@ -1,4 +1,4 @@
-"""What a complete shower costs: a tile by its jitted function alone, stage by stage; through the engine; into a file."""
+"""What a complete shower costs: a tile by its jitted function alone and by stages; through the engine; into a file."""
 
 import itertools
 import tempfile
@@ -11,20 +11,23 @@ import numpy as np
 
 from benchmarks import arithmetic, machine, measuring, profiling, subject
 from benchmarks.running import Options
-from calojax import generation, geometry
+from calojax import cache, generation, geometry
 from calojax.generation import layouts
 
-BATCHES = (1, 100, 10_000)
+BATCHES = (1, 100)
 INTO_A_FILE = 100
 MANY = 1_000  # from here on a request is made less often
 _SEED = 1
-_PROFILED = 20  # showers, at least
+_PROFILED = 5, 20  # tiles and showers, at least
 
 
 def run(options: Options) -> dict[str, Any]:
     """Rows of ms per shower: tile=N, tile=N/STAGE; batch=N/arrays, which is what a user waits for; batch=N/file."""
-    jax.config.update("jax_enable_compilation_cache", False)  # compiling is timed as well
-    measured = subject.load(options.run, options.precision)
+    if options.short:
+        cache.keep_compiled()
+    else:
+        jax.config.update("jax_enable_compilation_cache", False)  # compiling is timed as well
+    measured = subject.load(options.run, options.precision, rows=200 if options.short else None)
     results = {}
     for batch in BATCHES[:1] if options.short else BATCHES:
         results |= through_the_engine(measured, batch, options)
@@ -45,11 +48,8 @@ def through_the_engine(measured: subject.Subject, batch: int, options: Options) 
         again = _request(measured, batch, generation.Arrays(cylinder.n_cells)).showers
         checked |= {"same_again": bool(np.array_equal(drawn, again))}
     with tempfile.TemporaryDirectory() as folder:
-        product, flop = machine.product(options.precision)
-        calls = {
-            "ceiling": product,
-            "arrays": lambda: _request(measured, batch, generation.Arrays(cylinder.n_cells)),
-        }
+        arrays = lambda: _request(measured, batch, generation.Arrays(cylinder.n_cells))
+        calls = _products(options) | {"arrays": arrays}
         if batch == INTO_A_FILE:
             level, numbers = measured.config.generation.compression, itertools.count()
             layout = layouts.named("voxels", cylinder, {}, level, batch)
@@ -58,10 +58,10 @@ def through_the_engine(measured: subject.Subject, batch: int, options: Options) 
         rounds = options.rounds if batch < MANY else min(options.rounds, 3)
         timings = measuring.measured(calls, rounds, options.seconds)
     found = {"first_s": first_s, "peak_mib": round(machine.peak_mib()), "size": {"showers": batch}, "checked": checked}
-    ceiling = timings.pop("ceiling"), flop
     return {
-        f"batch={batch}/{name}": _per_shower(timing, batch, options, ceiling, **found)
-        for name, timing in timings.items()
+        f"batch={batch}/{name}": _per_shower(timings[name], timings, batch, options, **found)
+        for name in ("arrays", "file")
+        if name in timings
     }
 
 
@@ -74,16 +74,14 @@ def one_tile(measured: subject.Subject, batch: int, options: Options) -> dict[st
     compiled = lowered.compile()
     seconds = {"trace_s": traced - began, "compile_s": time.perf_counter() - traced}
     draw = lambda: compiled(*tile.args)
-    product, flop = machine.product(options.precision)
-    timings = measuring.measured({"ceiling": product, "tile": draw}, options.rounds, options.seconds)
+    timings = measuring.measured(_products(options) | {"tile": draw}, options.rounds, options.seconds)
     counted = arithmetic.of(tile.function, *tile.args, place=subject.stage)
     arithmetics = {key: value / batch for key, value in (counted[""] | arithmetic.xla(compiled)).items()}
-    ceiling = timings["ceiling"], flop
     whole = _per_shower(
         timings["tile"],
+        timings,
         batch,
         options,
-        ceiling,
         mflop=arithmetics.pop("products") / 1e6,
         per_shower=arithmetics,
         size={"showers": batch, "capacity": tile.capacity},
@@ -93,12 +91,13 @@ def one_tile(measured: subject.Subject, batch: int, options: Options) -> dict[st
     found = {f"tile={batch}": whole}
     if options.place != "one":
         return found
-    times = profiling.by_stage(profiling.operations(compiled, draw, -(-_PROFILED // batch)))
+    tiles, showers = _PROFILED
+    times = profiling.by_stage(profiling.operations(compiled, draw, max(tiles, -(-showers // batch))))
     for stage in sorted(times, key=times.__getitem__, reverse=True):
         share = times[stage] / sum(times.values())
         mflop = counted.get(stage, {"products": 0.0})["products"] / 1e6 / batch
         timing = measuring.Timing(*(measuring.scaled(clock, share) for clock in timings["tile"]))
-        found[f"tile={batch}/{stage}"] = _per_shower(timing, batch, options, ceiling, mflop=mflop, share=share)
+        found[f"tile={batch}/{stage}"] = _per_shower(timing, timings, batch, options, mflop=mflop, share=share)
     return found
 
 
@@ -108,8 +107,16 @@ def _request(measured: subject.Subject, batch: int, sink: Any) -> Any:
     return generation.run(system, model, config, conditions, _SEED, sink, devices=devices, progress=False)
 
 
-def _per_shower(timing, batch: int, options: Options, ceiling, **more: Any) -> dict[str, Any]:
-    return measuring.timed(timing, options.place, "ms per shower", 1e3 / batch, ceiling=ceiling, **more)
+def _products(options: Options) -> dict[str, Any]:
+    """The machine's products, in float32 and in the precision of the model."""
+    return {precision: machine.product(precision)[0] for precision in ("float32", options.precision)}
+
+
+def _per_shower(timing: measuring.Timing, timings, batch: int, options: Options, **more: Any) -> dict[str, Any]:
+    """A row of one of the timings, beside the products among them."""
+    ceiling, own = ((timings[precision], machine.FLOP) for precision in ("float32", options.precision))
+    place, factor = options.place, 1e3 / batch
+    return measuring.timed(timing, place, "ms per shower", factor, ceiling=ceiling, own_ceiling=own, **more)
 
 
 def _checked(showers: np.ndarray) -> dict[str, Any]:
