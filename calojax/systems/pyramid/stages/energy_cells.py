@@ -77,7 +77,7 @@ def draw(params: dict[str, Any], pattern: Hits, by_ring: Array, uniforms: Array,
         left, hits_left, usual = state.left[inside], behind[step, inside] + 1, per_cell[inside]
         seen = _seen(state.departed, inside, alpha, step, turns)
         moving = jnp.concatenate([seen, _counted(left, hits_left, usual, n)])
-        raw = dense.apply_stack(layers, moving, of_ring[:, inside] + of_step[:, step][:, None])
+        raw = dense.apply_stack(layers, moving, of_ring[inside].T + of_step[:, step][:, None])
         taken, rest = shares.draw(raw, uniforms[alpha, inside], _fit(hits_left), left, here, here)
         none = len(state.departed)
         cell = jnp.where(here, place * n + alpha, none)
@@ -184,12 +184,12 @@ def _raw(params, seen, left, hits_left, per_cell, of_ring, rank, n):
 
 def _divided(params, of_ring):
     """The same network for cells of one step, what is the same for many cells multiplied before: layers of what is
-    `_seen` and `_counted`, contexts of the rings (H, E) and of the steps (H, A)."""
+    `_seen` and `_counted`, contexts of the rings (E, H) and of the steps (H, A)."""
     seen, context = params["seen"], params["cell_context"]
     rings, counted = len(of_ring), len(of_ring) + 2
     first = seen._replace(weight=jnp.concatenate([seen.weight, context.weight[:, rings:counted]], 1))
     of_rings = dense.apply(context._replace(weight=context.weight[:, :rings]), of_ring)
-    return (first, *params["cells"]), of_rings, context.weight[:, counted:]
+    return (first, *params["cells"]), of_rings.T, context.weight[:, counted:]
 
 
 def _fit(hits_left):
