@@ -73,9 +73,7 @@ def _divide(params, pattern, layers, given, constants, *, draw):
     by_step = [grid.in_order(values, known.parity) for values in (hit, counts, *_fit(pattern, constants), given)]
     steps = (jnp.arange(radii), order, *by_step, shares.left_behind(by_step[-1]))
     # the last ring takes what is left: nothing is decided there
-    (_, energies, left, *_, total), _ = jax.lax.scan(
-        jax.checkpoint(body), start, jax.tree.map(lambda x: x[:-1], steps)
-    )
+    (_, energies, left, *_, total), _ = jax.lax.scan(jax.checkpoint(body), start, jax.tree.map(lambda x: x[:-1], steps))
     return jnp.where((number == order[-1]) & hit, left, energies), total
 
 

@@ -3,7 +3,8 @@
 Features are (F, G) on the grid of all layers and (F, E) on the list of hit rings.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +56,18 @@ def build(incident_energy: Array, layers: Array, constants: Constants) -> Grid:
 def context_size(constants: Constants) -> int:
     """F of `Grid.context`."""
     return 3 + constants.layer_features.shape[0] + 1 + len(NUMBERS) + 1
+
+
+def from_front(body: Callable, carry: Any, layers: Any, hit: Array, empty: Any) -> Any:
+    """What `jax.lax.scan` of the layers puts out, (L, T) in the tree of `empty`, as far as any shower reaches: as in
+    `empty` behind that. hit (L, T) bool; no gradient."""
+    reach = jnp.max(jnp.where(jnp.any(hit, 1), jnp.arange(1, len(hit) + 1), 0))
+
+    def step(number, state):
+        carry, new = body(state[0], jax.tree.map(lambda x: x[number], layers))
+        return carry, jax.tree.map(lambda all, one: all.at[number].set(one), state[1], new)
+
+    return jax.lax.fori_loop(0, reach, step, (carry, empty))[1]
 
 
 def ring_order(parity: Array, radii: int) -> Array:
