@@ -36,7 +36,7 @@ def log_probability(
     params: dict[str, Any], known: Grid, numbers: Numbers, pattern: Array, counts: Array, constants: Constants
 ) -> Array:
     """pattern (R, G) bool, counts (R, G) int32, their sum over rings numbers.cells -> (G,)."""
-    return _share(params, known, numbers, pattern, constants, lambda step, logits, cell: grid.at(counts, cell))[1]
+    return _share(params, known, numbers, pattern, counts, constants, lambda logits, count: count)[1]
 
 
 def draw(
@@ -44,51 +44,45 @@ def draw(
 ) -> Array:
     """Hit cells (R, G) int32 of each hit ring; uniforms (R, G), one per ring."""
 
-    def choose(step, logits, cell):
-        return categorical(logits, grid.at(uniforms, cell)) + 1
-
-    return _share(params, known, numbers, pattern, constants, choose)[0]
+    choose = lambda logits, uniform: categorical(logits, uniform) + 1
+    return _share(params, known, numbers, pattern, uniforms, constants, choose)[0]
 
 
-def _share(params, known, numbers, pattern, constants, choose):
+def _share(params, known, numbers, pattern, given, constants, choose):
+    """Counts (R, G) and their log probability (G,); given (R, G): what `choose` takes beside the logits."""
     layers, radii = constants.tree.layer_rings.shape
     showers = known.hit.shape[0] // layers
     cells = constants.tree.ring_cells.shape[1]
     size = jnp.where(pattern, grid.ring_sizes(constants, showers), 0)
     order = grid.ring_order(known.parity, radii)
-    prior = _prior(order[:, :layers], constants)
     context = dense.apply(params["context"], stage_numbers.seen(known, numbers, constants))
     possible = jnp.arange(1, cells + 1)[:, None]
-    hit = pattern.astype(jnp.float32)
+    number, hit = jnp.arange(radii)[:, None], pattern.astype(jnp.float32)
 
-    def body(carry, step_order_prior):
+    def body(carry, now):
         counts, owed, rings_left, room_left, total = carry
-        step, cell, base = step_order_prior
-        here = grid.at(pattern.astype(jnp.int32), cell)
-        own = grid.at(size, cell)
+        step, cell, base, here, own, mine = now
         rings_left, room_left = rings_left - here, room_left - own
         per_ring = jnp.log1p(owed / jnp.maximum(rings_left + here, 1))
-        counted = [owed / cells, per_ring, room_left / cells, rings_left / radii, own / cells]
-        inputs = [grid.one_hot(cell, radii), jnp.stack(counted)]
+        counted = jnp.stack([owed / cells, per_ring, room_left / cells, rings_left / radii, own / cells])
+        inputs = [grid.one_hot(cell, radii), counted]
         for values in (jnp.log1p(counts) / 3.0, hit):
-            inputs.append(grid.from_ring(values, step, known.parity, radii - 1))
-            inputs.append(grid.near_ring(values, step, known.parity, layers))
+            inputs += grid.around_ring(values, step, known)
         logits = dense.apply_stack(params["share"], jnp.concatenate(inputs), context) + jnp.tile(base, (1, showers))
         allowed = (possible <= jnp.minimum(own, owed - rings_left)) & (possible >= owed - room_left)
         logits = jnp.where(allowed, logits, stage_numbers.NEVER)
-        k = jnp.where(here > 0, jnp.clip(choose(step, logits, cell), 1, jnp.maximum(own, 1)), 0)
+        k = jnp.where(here, jnp.clip(choose(logits, mine), 1, jnp.maximum(own, 1)), 0)
         chosen = jnp.sum(jnp.where(possible == k, jax.nn.log_softmax(logits, 0), 0.0), 0)
-        counts = jnp.where(jnp.arange(radii)[:, None] == cell, k.astype(counts.dtype), counts)
-        return (counts, owed - k, rings_left, room_left, total + jnp.where(here > 0, chosen, 0.0)), None
+        counts = jnp.where(number == cell, k.astype(counts.dtype), counts)
+        return (counts, owed - k, rings_left, room_left, total + jnp.where(here, chosen, 0.0)), None
 
-    start = (
-        jnp.zeros(pattern.shape),
-        numbers.cells,
-        jnp.sum(pattern, 0, dtype=jnp.int32),
-        jnp.sum(size, 0),
-        jnp.zeros(known.hit.shape),
-    )
-    (counts, *_, total), _ = jax.lax.scan(jax.checkpoint(body), start, (jnp.arange(radii), order, prior))
+    rings_left, room_left = jnp.sum(pattern, 0, dtype=jnp.int32), jnp.sum(size, 0)
+    start = (jnp.zeros(pattern.shape), numbers.cells, rings_left, room_left, jnp.zeros(known.hit.shape))
+    by_step = [grid.in_order(values, known.parity) for values in (pattern, size, given)]
+    steps = (jnp.arange(radii), order, _prior(order[:, :layers], constants), *by_step)
+    # the last ring takes what is left: nothing is decided there
+    (counts, owed, *_, total), _ = jax.lax.scan(jax.checkpoint(body), start, jax.tree.map(lambda x: x[:-1], steps))
+    counts = jnp.where((number == order[-1]) & pattern, owed, counts)
     return counts.astype(jnp.int32), total
 
 

@@ -51,7 +51,9 @@ def log_density(params: dict[str, Any], pattern: Hits, energy: Array, listed: Ce
     return shares.log_density(raw, _fit(left_hits), taken, rest, free)
 
 
-def draw(params: dict[str, Any], pattern: Hits, by_ring: Array, uniforms: Array, most: int, constants: Constants) -> Array:
+def draw(
+    params: dict[str, Any], pattern: Hits, by_ring: Array, uniforms: Array, most: int, constants: Constants
+) -> Array:
     """Energies of the cells (A, E); by_ring (E,), uniforms (A, E); most: hit cells that are computed.
 
     Only cells with a choice are: the last hit of a ring takes what is left.
@@ -77,7 +79,8 @@ def draw(params: dict[str, Any], pattern: Hits, by_ring: Array, uniforms: Array,
         left, hits_left, usual = state.left[inside], behind[step, inside] + 1, per_cell[inside]
         seen = _seen(state.departed, inside, alpha, step, turns)
         moving = jnp.concatenate([seen, _counted(left, hits_left, usual, n)])
-        raw = dense.apply_stack(layers, moving, of_ring[:, inside] + of_step[:, step][:, None])
+        (context,) = jax.lax.optimization_barrier((of_ring[inside],))  # apart from the sum, it is a copy of rows
+        raw = dense.apply_stack(layers, moving, context.T + of_step[:, step][:, None])
         taken, rest = shares.draw(raw, uniforms[alpha, inside], _fit(hits_left), left, here, here)
         none = len(state.departed)
         cell = jnp.where(here, place * n + alpha, none)
@@ -96,7 +99,7 @@ def draw(params: dict[str, Any], pattern: Hits, by_ring: Array, uniforms: Array,
 
 
 class _Drawing(NamedTuple):
-    """begin: of the next chunk in the list; energy (E A,) so far, departed: their `_table`; left (E,) MeV to share out."""
+    """begin: of the next chunk in the list; energy (E A,) so far, departed: their `_table`; left (E,) MeV to share."""
 
     begin: Array
     energy: Array
@@ -184,12 +187,12 @@ def _raw(params, seen, left, hits_left, per_cell, of_ring, rank, n):
 
 def _divided(params, of_ring):
     """The same network for cells of one step, what is the same for many cells multiplied before: layers of what is
-    `_seen` and `_counted`, contexts of the rings (H, E) and of the steps (H, A)."""
+    `_seen` and `_counted`, contexts of the rings (E, H) and of the steps (H, A)."""
     seen, context = params["seen"], params["cell_context"]
     rings, counted = len(of_ring), len(of_ring) + 2
     first = seen._replace(weight=jnp.concatenate([seen.weight, context.weight[:, rings:counted]], 1))
     of_rings = dense.apply(context._replace(weight=context.weight[:, :rings]), of_ring)
-    return (first, *params["cells"]), of_rings, context.weight[:, counted:]
+    return (first, *params["cells"]), of_rings.T, context.weight[:, counted:]
 
 
 def _fit(hits_left):

@@ -16,7 +16,7 @@ from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.hits import Hits
-from calojax.systems.pyramid.stages import numbers, shares
+from calojax.systems.pyramid.stages import grid, numbers, shares
 
 _MOST = 8.0  # departures, and the logarithm of the energy per hit in MeV, are seen up to here
 
@@ -69,8 +69,8 @@ def draw(
         return (rest, jnp.concatenate([departed[None], history[:-1]])), taken
 
     start = (total, jnp.zeros((len(numbers.HISTORY), total.shape[0])))
-    _, taken = jax.lax.scan(body, start, (hits, hits_rest, fits, context, by_layer(uniforms)))
-    return taken.T.ravel()
+    steps = (hits, hits_rest, fits, context, by_layer(uniforms))
+    return grid.from_front(body, start, steps, hits > 0, jnp.zeros(hits.shape)).T.ravel()
 
 
 def _context(params, pattern, standard, constants):

@@ -39,47 +39,42 @@ def draw(params: dict[str, Any], pattern: Hits, layers: Array, uniforms: Array, 
 
 def _divide(params, pattern, layers, given, constants, *, draw):
     """Energies (R, G) and their log density (G,); given (R, G): the energies, or uniform numbers to draw them."""
-    depth, radii = constants.tree.layer_rings.shape
-    n = constants.tree.ring_cells.shape[1]
-    order = grid.ring_order(pattern.known.parity, radii)
-    hit, counts = pattern.counts > 0, pattern.counts
+    radii, n = constants.tree.layer_rings.shape[1], constants.tree.ring_cells.shape[1]
+    known, counts = pattern.known, pattern.counts
+    order = grid.ring_order(known.parity, radii)
+    hit, number = counts > 0, jnp.arange(radii)[:, None]
     per_cell = layers / jnp.maximum(pattern.numbers.cells, 1)
     context = _context(params, pattern, per_cell, constants)
-    mean, width = _fit(pattern, constants)
     static = (counts / n, hit.astype(jnp.float32))
-    ordered = jnp.take_along_axis(given, order, axis=0)
-    behind = shares.left_behind(ordered)
 
-    def body(carry, step_ring_given):
+    def body(carry, now):
         scaled, energies, left, cells_left, total = carry
-        step, ring, mine, mine_rest = step_ring_given
-        here, cells = grid.at(hit.astype(jnp.int32), ring) > 0, grid.at(counts, ring)
+        step, ring, here, cells, mean, width, mine, mine_rest = now
         free = here & (cells_left > cells)
         ratio = shares.log_ratio(left, per_cell * jnp.maximum(cells_left, 1), 5.0)
         counted = jnp.stack([jnp.where(here, ratio, 0.0), cells_left / n, cells / n])
         inputs = [grid.one_hot(ring, radii), counted]
         for values in (scaled, *static):
-            inputs.append(grid.from_ring(values, step, pattern.known.parity, radii - 1))
-            inputs.append(grid.near_ring(values, step, pattern.known.parity, depth))
+            inputs += grid.around_ring(values, step, known)
         raw = dense.apply_stack(params["rings"], jnp.concatenate(inputs), context)
-        own = shares.Fit(grid.at(mean, ring) + _log_odds(cells, cells_left), grid.at(width, ring))
+        own = shares.Fit(mean + _log_odds(cells, cells_left), width)
         if draw:
             taken, left = shares.draw(raw, mine, own, left, here, free)
         else:
             taken, left = mine, mine_rest
             total += shares.log_density(raw, own, taken, left, free & (left > 0))
-        at = jnp.arange(radii)[:, None] == ring
         departed = shares.log_ratio(taken / jnp.maximum(cells, 1), per_cell, 9.0)
-        scaled = jnp.where(at & here, departed / 3.0, scaled)
-        energies = jnp.where(at, taken, energies)
+        scaled = jnp.where((number == ring) & here, departed / 3.0, scaled)
+        energies = jnp.where(number == ring, taken, energies)
         return (scaled, energies, left, cells_left - cells, total), None
 
     zeros = jnp.zeros(hit.shape)
     start = (zeros, zeros, layers, pattern.numbers.cells, jnp.zeros(layers.shape))
-    (_, energies, _, _, total), _ = jax.lax.scan(
-        jax.checkpoint(body), start, (jnp.arange(radii), order, ordered, behind)
-    )
-    return energies, total
+    by_step = [grid.in_order(values, known.parity) for values in (hit, counts, *_fit(pattern, constants), given)]
+    steps = (jnp.arange(radii), order, *by_step, shares.left_behind(by_step[-1]))
+    # the last ring takes what is left: nothing is decided there
+    (_, energies, left, *_, total), _ = jax.lax.scan(jax.checkpoint(body), start, jax.tree.map(lambda x: x[:-1], steps))
+    return jnp.where((number == order[-1]) & hit, left, energies), total
 
 
 def _log_odds(cells, cells_left):

@@ -3,10 +3,12 @@
 Features are (F, G) on the grid of all layers and (F, E) on the list of hit rings.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from calojax.systems.pyramid import truth
@@ -20,7 +22,7 @@ REACH = 2  # rings to either side that are seen there
 
 class Grid(NamedTuple):
     """incident_energy (T,), MeV, and its features energy (3, T); context (F, G): energy, position, hit layers around;
-    parity (G,); owner (G,)."""
+    parity (G,); owner (G,); inside (len(VECTORS), G): is there a layer so far away."""
 
     incident_energy: Array
     energy: Array
@@ -28,6 +30,7 @@ class Grid(NamedTuple):
     hit: Array  # (G,) bool
     parity: Array
     owner: Array
+    inside: Array
 
 
 def build(incident_energy: Array, layers: Array, constants: Constants) -> Grid:
@@ -44,12 +47,27 @@ def build(incident_energy: Array, layers: Array, constants: Constants) -> Grid:
         truth.on_grid(jnp.mean(layers, 1)[None].astype(jnp.float32), depth),
     ]
     number = jnp.arange(showers * depth)
-    return Grid(incident_energy, energy, jnp.concatenate(context), hit, number % depth % 2, number // depth)
+    layer, owner = number % depth, number // depth
+    there = layer + jnp.asarray(VECTORS)[:, None]
+    inside = (there >= 0) & (there < depth)
+    return Grid(incident_energy, energy, jnp.concatenate(context), hit, layer % 2, owner, inside)
 
 
 def context_size(constants: Constants) -> int:
     """F of `Grid.context`."""
     return 3 + constants.layer_features.shape[0] + 1 + len(NUMBERS) + 1
+
+
+def from_front(body: Callable, carry: Any, layers: Any, hit: Array, empty: Any) -> Any:
+    """What `jax.lax.scan` of the layers puts out, (L, T) in the tree of `empty`, as far as any shower reaches: as in
+    `empty` behind that. hit (L, T) bool; no gradient."""
+    reach = jnp.max(jnp.where(jnp.any(hit, 1), jnp.arange(1, len(hit) + 1), 0))
+
+    def step(number, state):
+        carry, new = body(state[0], jax.tree.map(lambda x: x[number], layers))
+        return carry, jax.tree.map(lambda all, one: all.at[number].set(one), state[1], new)
+
+    return jax.lax.fori_loop(0, reach, step, (carry, empty))[1]
 
 
 def ring_order(parity: Array, radii: int) -> Array:
@@ -58,22 +76,34 @@ def ring_order(parity: Array, radii: int) -> Array:
     return jnp.where(parity == 1, swapped(steps, radii), steps)
 
 
-def from_ring(values: Array, step: Array, parity: Array, reach: int) -> Array:
-    """values (..., R, G) around the ring that is placed in this step, 0 outside: (..., 2 reach + 1, G)."""
-    axis = values.ndim - 2
-    padded = jnp.pad(values, [(0, 0)] * axis + [(reach, reach), (0, 0)])
-    window = lambda first: jax.lax.dynamic_slice_in_dim(padded, first, 2 * reach + 1, axis)
-    return jnp.where(parity == 1, window(swapped(step, values.shape[-2])), window(step))
+def in_order(values: Array, parity: Array) -> Array:
+    """values (R, G) by ring -> by step, see `ring_order`."""
+    radii = values.shape[0]
+    return jnp.where(parity == 1, values[swapped(np.arange(radii), radii)], values)
 
 
-def near_ring(values: Array, step: Array, parity: Array, layers: int) -> Array:
-    """values (R, G) of the layers around (`VECTORS`) near that ring: (len(VECTORS) (2 REACH + 1), G)."""
-    around = truth.layers_apart(layers, VECTORS)(values).reshape(len(VECTORS), *values.shape)
-    return from_ring(around, step, parity, REACH).reshape(-1, values.shape[1])
+def around_ring(values: Array, step: Array, known: Grid) -> list[Array]:
+    """Around the ring that is placed in this step, values (R, G), 0 outside: of the whole layer, (2 R - 1, G), and of
+    the layers around (`VECTORS`) near that ring, (2 REACH + 1, G) each."""
+    (radii, size), most = values.shape, max(abs(away) for away in VECTORS)
+    turn = lambda even, odd: jnp.where(known.parity == 1, odd, even)
+    parts = [turn(*_windows(values, step, radii - 1))]
+    even, odd = _windows(jnp.pad(values, ((0, 0), (most, most))), step, REACH)
+    for away, inside in zip(VECTORS, known.inside, strict=True):
+        there = slice(most + away, most + away + size)  # of a flat list: the next shower's, where not inside
+        parts.append(jnp.where(inside, turn(even[:, there], odd[:, there]), 0))
+    return parts
+
+
+def _windows(values, step, reach):
+    """The rings around those that even and odd layers place in this step: (2 reach + 1, G) each."""
+    padded = jnp.pad(values, ((reach, reach), (0, 0)))
+    window = lambda first: jax.lax.dynamic_slice_in_dim(padded, first, 2 * reach + 1)
+    return window(step), window(swapped(step, len(values)))
 
 
 def seen_from_ring(radii: int) -> int:
-    """Rows of `from_ring` over the whole layer and `near_ring` together."""
+    """Rows of `around_ring`."""
     return 2 * radii - 1 + len(VECTORS) * (2 * REACH + 1)
 
 
@@ -92,8 +122,3 @@ def ring_sizes(constants: Constants, showers: int) -> Array:
 def one_hot(index: Array, n: int) -> Array:
     """index (E,) -> (n, E) float32."""
     return (jnp.arange(n)[:, None] == index).astype(jnp.float32)
-
-
-def at(values: Array, index: Array) -> Array:
-    """values (n, E) at index (E,) -> (E,), without a gather."""
-    return jnp.sum(jnp.where(jnp.arange(values.shape[0])[:, None] == index, values, 0), 0)

@@ -56,9 +56,13 @@ def draw(params: dict[str, Any], incident_energy: Array, noise: Noise, constants
 
 def categorical(logits: Array, uniform: Array) -> Array:
     """The class (E,) int32 at a uniform number (E,) of the distribution with these logits (n, E)."""
-    cumulative = jnp.cumsum(jax.nn.softmax(logits, axis=0), axis=0)
-    below = uniform * cumulative[-1] >= cumulative[:-1]
-    return jnp.sum(below.astype(jnp.int32), 0)
+    weight = jnp.exp(logits - jnp.max(logits, 0))
+    target = uniform * sum(weight[1:], weight[0])
+    found, end = jnp.zeros(uniform.shape, jnp.int32), jnp.zeros_like(uniform)
+    for each in weight[:-1]:  # a walk: sums and cumulative sums over a short first axis take longer
+        end = end + each
+        found = found + (target >= end)
+    return found
 
 
 def _count_logits(params, energy, constants):

@@ -94,17 +94,21 @@ def draw(params: dict[str, Any], known: Grid, noise: Noise, constants: Constants
     room = jnp.sum(hit * (constants.layer_size.cells[:, None] - 1), 0)
     total = jnp.floor(jnp.exp(jnp.clip(log_total * width + mean, 0.0, 15.0)) + 0.5)
     total = jnp.clip(total.astype(jnp.int32), fewest, fewest + room)
-    contexts = tuple(by_layer(c) for c in _contexts(params, known, total, constants))
+    first, of_own = _both(params)
+    width_of_cells = len(params["cells"][0].weight)
+    context = by_layer(jnp.concatenate(_contexts(params, known, total, constants)))
 
     def body(carry, layer):
         left, history = carry
-        here, contexts, fit, uniforms, size = layer
-        moving = _moving(history.reshape(-1, here.shape[0]), left, layers)
-        x = mixtures.draw(dense.apply_stack(params["cells"], moving, contexts[0]), uniforms[0]) * fit[1] + fit[0]
+        here, context, fit, uniforms, size = layer
+        both = dense.apply(first, _moving(history.reshape(-1, here.shape[0]), left, layers)) + context
+        raw = dense.apply_stack(params["cells"][1:], jax.nn.relu(both[:width_of_cells]))
+        x = mixtures.draw(raw, uniforms[0]) * fit[1] + fit[0]
         given = jnp.floor((left.cells + 1) * jax.nn.sigmoid(x)).astype(jnp.int32)
         given = jnp.where(left.layers > 1, jnp.clip(given, *_bounds(left, size.cells - 1)), left.cells)
         cells = jnp.where(here, 1 + given, 0)
-        logits = _ring_logits(params, moving, contexts[1], cells, size, radii)
+        seen = both[width_of_cells:] + sum(of_own[:, i : i + 1] * x for i, x in enumerate(_own(cells, radii)))
+        logits = _possible(dense.apply_stack(params["rings"][1:], jax.nn.relu(seen)), cells, size, radii)
         numbers = Numbers(jnp.where(here, categorical(logits, uniforms[1]) + 1, 0), cells)
         took = _took(numbers, given, left, here, fit, radii)
         room = left.room - here * (size.cells - 1)
@@ -114,8 +118,19 @@ def draw(params: dict[str, Any], known: Grid, noise: Noise, constants: Constants
     start = Left(total - fewest, fewest, room), jnp.zeros((len(HISTORY), 3, hit.shape[1]))
     fit = tuple(by_layer(x) for x in _shares(known, constants))
     uniforms = (by_layer(noise.cells), by_layer(noise.rings))
-    _, drawn = jax.lax.scan(body, start, (hit, contexts, fit, uniforms, constants.layer_size))
-    return Numbers(*(x.T.ravel() for x in drawn))
+    steps = (hit, context, fit, uniforms, jax.tree.map(jnp.asarray, constants.layer_size))
+    none = jnp.zeros(hit.shape, jnp.int32)
+    return Numbers(*(x.T.ravel() for x in grid.from_front(body, start, steps, hit, Numbers(none, none))))
+
+
+def _both(params):
+    """The first layers of both networks as one, for what both see, and the weights of what only that of the rings
+    does: `_own`."""
+    of_cells, of_rings = params["cells"][0], params["rings"][0]
+    shared = of_cells.weight.shape[1]
+    weight = jnp.concatenate([of_cells.weight, of_rings.weight[:, :shared]])
+    bias = jnp.concatenate([of_cells.bias, of_rings.bias])
+    return of_cells._replace(weight=weight, bias=bias), of_rings.weight[:, shared:]
 
 
 def _features(numbers: Numbers, constants: Constants) -> Array:
@@ -218,8 +233,15 @@ def _numbers(radii):
 
 def _ring_logits(params, moving, context, cells, size, radii):
     """(R, E) over 1..R hit rings: no more than hit cells or than the layer has, enough to hold the cells."""
-    own = jnp.stack([jnp.log1p(cells) / 3.0, jnp.minimum(cells, radii) / radii])
-    logits = dense.apply_stack(params["rings"], jnp.concatenate([moving, own]), context)
+    moving = jnp.concatenate([moving, jnp.stack(_own(cells, radii))])
+    return _possible(dense.apply_stack(params["rings"], moving, context), cells, size, radii)
+
+
+def _own(cells, radii):
+    return jnp.log1p(cells) / 3.0, jnp.minimum(cells, radii) / radii
+
+
+def _possible(logits, cells, size, radii):
     least, most = -(-cells // size.per_ring), jnp.minimum(jnp.maximum(cells, 1), size.rings)
     allowed = (_numbers(radii) >= least) & (_numbers(radii) <= most)
     return jnp.where(allowed, logits, NEVER)

@@ -50,14 +50,12 @@ def _real(known, constants):
 
 
 def _logit(params, known, numbers, constants):
-    layers, radii = constants.tree.layer_rings.shape
+    radii = constants.tree.layer_rings.shape[1]
     context = dense.apply(params["context"], stage_numbers.seen(known, numbers, constants))
 
     def logit(step, cell, states, owed, left):
-        own = grid.from_ring(states, step, known.parity, radii - 1)
-        near = grid.near_ring(states, step, known.parity, layers)
         counted = jnp.stack([owed / radii, left / radii, owed / jnp.maximum(left, 1)])
-        inputs = jnp.concatenate([own, near, grid.one_hot(cell, radii), counted])
+        inputs = jnp.concatenate([*grid.around_ring(states, step, known), grid.one_hot(cell, radii), counted])
         return dense.apply_stack(params["place"], inputs, context)[0]
 
     return logit
