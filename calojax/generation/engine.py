@@ -3,7 +3,7 @@
 T showers in a tile, N in a request. Showers are sorted by incident energy inside windows of consecutive indices only
 and cut into tiles of T; a tile is one independent job with the keys of its showers, so that a request gives the same
 bits however it is written and on however many devices of one kind. A tile is computed at the capacity that its
-energies suggest and again at the next one if it did not fit.
+energies suggest and again at the next one if it did not fit. Each capacity that is used is a program to compile.
 """
 
 import itertools
@@ -61,9 +61,9 @@ def run(
     conditions = _checked(conditions)
     _warn_outside(conditions, trained or {})
     energies, devices = conditions["incident_energy"], devices or jax.local_devices()
-    tile, window = sizes.suited(config.generation, len(energies), devices[0].platform)
+    tile, window, step = sizes.suited(config.generation, len(energies), devices[0].platform)
     config = replace(config, generation=replace(config.generation, tile=tile, window=window))
-    jobs = _Jobs(system, model, config, conditions, seed, devices)
+    jobs = _Jobs(system, model, config, conditions, seed, step, devices)
     size = _round_up(chunk or _CHUNK, math.lcm(window, sink.rows))
     pieces = [slice(first, min(first + size, len(energies))) for first in range(0, len(energies), size)]
     mine = range(jax.process_index(), len(pieces), jax.process_count())
@@ -102,11 +102,11 @@ class _Job(NamedTuple):
 class _Jobs:
     """Starts and fetches tiles; whole tiles are dealt to the devices in turn."""
 
-    def __init__(self, system, model, config, conditions, seed, devices):
+    def __init__(self, system, model, config, conditions, seed, step, devices):
         self._system, self._config, self._constants = system, config, model.constants
         self._conditions = {name: _narrow(array) for name, array in conditions.items()}
         self._models = [_placed(model, device) for device in devices]
-        self._capacities = system.capacities(config, model.constants)
+        self._capacities, self._step = system.capacities(config, model.constants), step
         self._seed = np.uint32(seed)
         self.ahead = _PER_DEVICE * len(devices)
 
@@ -115,15 +115,15 @@ class _Jobs:
         of it, one of those of least energy."""
         filled = np.concatenate([shower, np.repeat(shower[:1], self._config.generation.tile - len(shower))])
         conditions = {name: array[filled] for name, array in self._conditions.items()}
-        level = self._system.expected_capacity(self._config, self._constants, conditions)
+        level = _round_up(self._system.expected_capacity(self._config, self._constants, conditions), self._step)
         return self._submit(number, shower, level, (conditions, filled.astype(np.uint32)))
 
     def finish(self, job: _Job) -> _Hits:
         """Fetch a tile; one that did not fit is computed again with the same keys at higher capacities."""
         while bool(job.found.overflow):
-            if job.level + 1 == len(self._capacities):
+            if job.level == len(self._capacities) - 1:
                 raise RuntimeError("a tile overflowed the last capacity, which has to hold every tile")
-            job = self._submit(job.number, job.shower, job.level + 1, job.inputs)
+            job = self._submit(job.number, job.shower, job.level + self._step, job.inputs)
         counts, index, energy = jax.device_get((job.found.count, job.found.index, job.found.energy))
         counts = counts[: len(job.shower)].astype(np.int64)
         kept = int(counts.sum())
@@ -132,6 +132,7 @@ class _Jobs:
         return hits
 
     def _submit(self, number: int, shower: np.ndarray, level: int, inputs: tuple) -> _Job:
+        level = min(level, len(self._capacities) - 1)
         compute = _compiled(self._system.generate, self._config, self._capacities[level])
         found = compute(self._models[number % len(self._models)], *inputs, self._seed)
         return _Job(number, shower, level, inputs, found)

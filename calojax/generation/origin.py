@@ -16,7 +16,7 @@ _DIGITS = 24  # of a digest, in a request
 
 def attributes(loaded: Any, seed: int, showers: int) -> dict[str, Any]:
     """What a generated file of so many showers says of its origin. loaded: a training.Loaded."""
-    tile, window = sizes.suited(loaded.config.generation, showers, jax.default_backend())
+    tile, window, _ = sizes.suited(loaded.config.generation, showers, jax.default_backend())
     return {
         "generator": f"calojax {loaded.manifest.system}",
         "run": loaded.name,

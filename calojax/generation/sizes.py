@@ -5,6 +5,7 @@ from typing import NamedTuple
 from calojax.generation.config import Generation
 
 _FACTOR = 5  # from one tile to the next: round numbers of showers fill them, and few programs are compiled
+_UNLIKE = 6  # tiles that may each have a program of its own; more of them share those of every second capacity
 
 
 class _Kind(NamedTuple):
@@ -19,10 +20,12 @@ _OTHER = _Kind(2_500, 500.0)  # a tile is thousands of launches, whatever its si
 
 
 class Sizes(NamedTuple):
-    """tile: showers that are computed together; window: among which tiles of like energy are formed, whole tiles."""
+    """tile: showers that are computed together; window: among which tiles of like energy are formed, whole tiles;
+    step: every so many-th capacity of a tile is used."""
 
     tile: int
     window: int
+    step: int
 
 
 def suited(generation: Generation, showers: int, platform: str) -> Sizes:
@@ -37,4 +40,5 @@ def suited(generation: Generation, showers: int, platform: str) -> Sizes:
     tiles = {most} | {_FACTOR**power for power in range(most.bit_length()) if _FACTOR**power < most}
     cost = lambda tile: -(-showers // tile) * (tile + kind.start)
     tile = min(sorted(tiles, reverse=True), key=cost)
-    return Sizes(tile, -(-generation.window // tile) * tile)
+    per_window = -(-min(generation.window, showers) // tile)  # tiles of unlike energies
+    return Sizes(tile, -(-generation.window // tile) * tile, 1 if per_window <= _UNLIKE else 2)

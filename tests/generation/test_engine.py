@@ -115,6 +115,18 @@ def test_a_tile_that_does_not_fit_is_computed_again_to_the_same_showers(monkeypa
     assert set(tried) == set(tiny.capacities(CONFIG, {}))
 
 
+def test_many_tiles_of_a_window_use_every_second_capacity(monkeypatch):
+    tried, generate = [], tiny.generate
+    monkeypatch.setattr(tiny, "generate", lambda *a: (tried.append(a[-1]), generate(*a))[1])
+    monkeypatch.setattr(tiny, "expected_capacity", lambda *a: 1)
+    wide = tiny.Config(generation=Generation(tile=4, window=48))
+    found = run(energies(), wide)
+    assert set(tried) == {tiny.capacities(wide, {})[2]}
+    monkeypatch.setattr(tiny, "expected_capacity", lambda *a: 0)
+    assert same(run(energies(), wide), found)  # where 0 is too small, 2 is next
+    assert set(tried) == {tiny.capacities(wide, {})[0], tiny.capacities(wide, {})[2]}
+
+
 def test_an_overflow_of_the_last_capacity_is_a_defect(monkeypatch):
     monkeypatch.setattr(tiny, "capacities", lambda *a: (2,))
     monkeypatch.setattr(tiny, "expected_capacity", lambda *a: 0)

@@ -39,4 +39,11 @@ def test_a_window_is_whole_tiles_and_what_was_decided_is_decided():
     for showers in (1, 7, 60, 5_000):
         found = sizes.suited(Generation(tile=17, window=100), showers, "cpu")
         assert found.window % found.tile == 0 and found.window - 100 < found.tile
-        assert sizes.suited(Generation(**found._asdict()), showers, "cpu") == found
+        assert sizes.suited(Generation(tile=found.tile, window=found.window), showers, "cpu") == found
+
+
+@pytest.mark.parametrize(
+    ("showers", "window", "step"), [(1, 1_600, 1), (100, 1_600, 1), (10_000, 1_600, 2), (10_000, 25, 1)]
+)
+def test_many_tiles_of_unlike_energies_share_programs(showers, window, step):
+    assert sizes.suited(Generation(window=window), showers, "cpu").step == step

@@ -1,5 +1,8 @@
 """The pyramid as a system: what the shared rooms ask of it."""
 
+import itertools
+import math
+from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,8 @@ from calojax.systems.pyramid.config import Config
 from calojax.training.tiles import sum_over_tiles
 
 NAME = "pyramid"
-_SIGMAS = 4.0  # a tile's list of hit rings holds its expected number plus this many standard deviations
-_RING_SHARES = (0.15, 0.25, 0.4, 0.65)  # of all rings of a tile: places in its list; each is a compilation
+_SIGMAS = 3.5  # a tile's list of hit rings holds its expected number plus this many standard deviations
+_OCTAVE = (32, 40, 48, 56)  # places in a list of rings, these and their doubles; each that is used is a compilation
 
 
 def init(key: Array, config: Config, manifest: shards.Manifest) -> Model:
@@ -109,9 +112,10 @@ def capacities(config: Config, known: fixed.Constants) -> tuple[tuple[int, int],
     """
     tile, cells = config.generation.tile, known.tree.ring_cells.shape[1]
     fullest = min(1.1 * float(known.cells_per_ring) + 1.0, cells)
-    rings = known.ring_size.shape[0]
-    sizes = _sizes(tile * rings, (tile * rings * share for share in _RING_SHARES))
-    return (*((size, int(np.ceil(size * fullest))) for size in sizes[:-1]), (sizes[-1], sizes[-1] * cells))
+    dense = tile * known.ring_size.shape[0]
+    sizes = (size << doubled for doubled in itertools.count() for size in _OCTAVE)
+    lists = tuple((size, math.ceil(size * fullest)) for size in itertools.takewhile(lambda size: size < dense, sizes))
+    return (*lists, (dense, dense * cells))
 
 
 def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[str, np.ndarray]) -> int:
@@ -120,8 +124,8 @@ def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[s
     value = lambda coefficients: np.polynomial.polynomial.polyval(x, np.asarray(coefficients[0], float))
     expected = np.clip(value(known.sizes.mean), 1, known.ring_size.shape[0])
     needed = expected.sum() + _SIGMAS * np.sqrt((np.exp(2 * value(known.sizes.log_width))).sum())
-    sizes = [rings for rings, _ in capacities(config, known)]
-    return min(int(np.searchsorted(sizes, needed)), len(sizes) - 1)
+    lists = capacities(config, known)
+    return min(bisect_left(lists, needed, key=lambda capacity: capacity[0]), len(lists) - 1)
 
 
 def conditions(path: Path) -> dict[str, np.ndarray]:

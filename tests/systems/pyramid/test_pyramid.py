@@ -121,6 +121,20 @@ def test_capacity_does_not_change_the_showers(drawn):
     assert not overflow((rings, hits)) and overflow((rings, hits - 1)) and overflow((3, cells))
 
 
+def test_a_shower_depends_on_its_energy_and_its_key_alone(small, drawn):
+    """Two of the eight, the other way round, in a tile of their own."""
+    config, model = small
+    energy, dense, draw, _ = drawn
+    keys, chosen = jax.random.split(jax.random.key(4, impl="threefry2x32"), 8), np.array([6, 3])
+    of_two = jax.jit(lambda e, k: system.generate(model, {"incident_energy": e}, k, config, dense))
+    whole, two = draw(dense), of_two(energy[chosen], keys[chosen])
+    ends = np.cumsum(whole.count)
+    hits = np.concatenate([np.arange(ends[n] - whole.count[n], ends[n]) for n in chosen])
+    np.testing.assert_array_equal(two.count, whole.count[chosen])
+    np.testing.assert_array_equal(two.index[: len(hits)], whole.index[hits])
+    np.testing.assert_allclose(two.energy[: len(hits)], whole.energy[hits], rtol=1e-4)
+
+
 def test_loss_is_the_weighted_sum_and_padded_rows_weigh_nothing(scored, batch):
     weight = batch["weight"].at[0, 3:].set(0.0)
     (_, full), _ = scored(batch)
