@@ -24,4 +24,10 @@ TABLE = {
         ("one", "all", "gpu"),
         ("float32", "bfloat16"),
     ),
+    "training": Benchmark(
+        "what a step of training costs, and how far it is from the limit",
+        ("one", "all", "gpu"),
+        ("float32", "bfloat16"),
+    ),
+    "loading": Benchmark("whether reading data holds training up", ("all",)),
 }
