@@ -46,6 +46,11 @@ def environment(options: Options) -> dict[str, str]:
     return found | dict.fromkeys(names if one else (), "1")
 
 
+def alone() -> bool:
+    """Whether this process was started for one thread."""
+    return _ONE_THREAD[1] in os.environ.get("XLA_FLAGS", "").split()
+
+
 def main(name: str, options: Options) -> dict[str, Any]:
     """{"process", "results", "left_out"} of a script, with the machine's ceilings from before and after it."""
     if options.place == "one" and hasattr(os, "sched_setaffinity"):

@@ -1,6 +1,7 @@
 """What is measured: the pyramid of experiments/pyramid/egs_ds2.toml, trained or fresh, and the energies asked of it."""
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from calojax import data, experiments, training, verbs
 from calojax import system as systems
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "pyramid" / "egs_ds2.toml"
+STAGES = ("layers", "numbers", "rings", "counts", "cells", "energy_layers", "energy_rings", "energy_cells")
 
 
 class Subject(NamedTuple):
@@ -52,3 +54,29 @@ def energies(n: int) -> np.ndarray:
     """(n,) incident energies, MeV: log-uniform, 1 to 100 GeV; a single one is 10 GeV."""
     drawn = np.exp(np.random.default_rng(0).uniform(np.log(1e3), np.log(1e5), n)) if n > 1 else np.array([1e4])
     return drawn.astype(np.float32)
+
+
+class Tile(NamedTuple):
+    """The function that draws one tile, traced but not compiled, with its arguments."""
+
+    function: Any  # jitted
+    args: tuple
+    capacity: Any
+
+
+def tile(measured: Subject, batch: int) -> Tile:
+    """Of `batch` showers of `energies`, at the capacity that these suggest."""
+    system, config, model, _ = measured
+    config = set_to(config, "generation", tile=batch, window=batch)
+    energy = energies(batch)
+    capacities = system.capacities(config, model.constants)
+    capacity = capacities[system.expected_capacity(config, model.constants, {"incident_energy": energy})]
+    keys = jax.random.split(jax.random.key(1, impl="threefry2x32"), batch)
+    draw = lambda model, energy, keys: system.generate(model, {"incident_energy": energy}, keys, config, capacity)
+    return Tile(jax.jit(draw), (model, energy, keys), capacity)
+
+
+def stage(files: Iterable[str]) -> str | None:
+    """Which stage of the pyramid the files of a traceback belong to, innermost first; None for what is around them."""
+    stages = [Path(file).stem for file in files if "pyramid/stages/" in file.replace("\\", "/")]
+    return next((name for name in reversed(stages) if name in STAGES), None)
