@@ -30,4 +30,5 @@ TABLE = {
         ("float32", "bfloat16"),
     ),
     "loading": Benchmark("whether reading data holds training up", ("all",)),
+    "detectors": Benchmark("whether a shower costs what its hits cost, or what the cells of its detector cost"),
 }

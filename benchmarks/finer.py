@@ -44,7 +44,9 @@ def split(showers: np.ndarray, coarse: Cylinder, fine: Cylinder, draw: np.random
 def _cell(cell: np.ndarray, coarse: Cylinder, fine: Cylinder, draw: np.random.Generator) -> np.ndarray:
     """The finer cell of one place at random in each coarser one (n,)."""
     layer = coarse.layer[cell]
-    inner, outer = (np.concatenate([np.tile(l.r_edges[part], l.n_alpha) for l in coarse.layers])[cell] for part in _EDGES)
+    inner, outer = (
+        np.concatenate([np.tile(l.r_edges[part], l.n_alpha) for l in coarse.layers])[cell] for part in _EDGES
+    )
     radius = inner + draw.random(len(cell)) * (outer - inner)
     turn = (coarse.alpha[cell] + draw.random(len(cell))) / coarse.n_alpha[layer]  # from -pi on, in whole turns
     ring = np.empty(len(cell), int)

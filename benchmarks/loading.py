@@ -68,9 +68,7 @@ def loading(shards: Shards, batch: int, tile: int, epoch: int, buckets: Any = No
     """
     found, size = [], 0
     began = time.perf_counter()
-    with Loader(
-        shards, batch=batch, tile=tile, buckets=buckets, position=Position(epoch), epochs=1
-    ) as loader:
+    with Loader(shards, batch=batch, tile=tile, buckets=buckets, position=Position(epoch), epochs=1) as loader:
         for taken in loader:
             found.append((taken["weight"], taken["incident_energy"]))
             size += sum(array.nbytes for array in taken.values())
