@@ -31,4 +31,5 @@ TABLE = {
     ),
     "loading": Benchmark("whether reading data holds training up", ("all",)),
     "detectors": Benchmark("whether a shower costs what its hits cost, or what the cells of its detector cost"),
+    "scaling": Benchmark("whether several devices, and several processes, come to what one does", ("all",)),
 }
