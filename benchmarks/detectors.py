@@ -2,8 +2,8 @@
 
     python -m benchmarks.detectors --figure FILE.png [--results RESULTS.json]
 
-draws what was measured. Data set 3 has 6.25 times the cells; its showers here are a toy (see `finer`), on which the model
-learnt nothing: only how many rings and cells are hit, which is all that decides the time.
+draws what was measured. Data set 3 has 6.25 times the cells. Its showers here are a toy (see `finer`), and the models
+are fresh: they know how many rings and cells are hit at an energy, which decides the time, and nothing else.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def tile(of: subject.Subject, gev: float, showers: int) -> Tile:
         if not found.overflow:
             break
     counted = arithmetic.of(generate, *arguments)[""]["products"] / 1e6 / showers
-    memory = compiled.memory_analysis()
+    memory: Any = compiled.memory_analysis()
     mib = (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 2**20
     arguments = jax.device_put(arguments)
     return Tile(lambda: compiled(*arguments), found, capacity, counted, mib, compile_s)
@@ -145,7 +145,7 @@ def draw(results: dict[str, Any], process: str, out: Path) -> None:
                 axis.plot(x, y, marker=marker, ms=6, color=colour, label=label, lw=1.6)
                 if axis is axes[0]:
                     for gev, px, py in zip(rows, x, y, strict=True):
-                        place = (-6, 7) if name == "ds3" else (2, -16)
+                        place = (-7, 3) if name == "ds3" else (2, -16)
                         axis.annotate(
                             f"{gev} GeV", (px, py), place, textcoords="offset points", fontsize=9, color=colour
                         )
@@ -156,7 +156,7 @@ def draw(results: dict[str, Any], process: str, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.detectors", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detectors", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--figure", type=Path, required=True, metavar="FILE", help="PNG, PDF or SVG")
     parser.add_argument("--results", type=Path, help="results with detectors in them; default: of this machine")
     args = parser.parse_args()

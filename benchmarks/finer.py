@@ -42,19 +42,15 @@ def split(showers: np.ndarray, coarse: Cylinder, fine: Cylinder, draw: np.random
 
 
 def _cell(cell: np.ndarray, coarse: Cylinder, fine: Cylinder, draw: np.random.Generator) -> np.ndarray:
-    """The finer cell of one place at random in each coarser one (n,)."""
+    """The finer cell of a place at random in each coarser one (n,)."""
     layer = coarse.layer[cell]
-    inner, outer = (
-        np.concatenate([np.tile(l.r_edges[part], l.n_alpha) for l in coarse.layers])[cell] for part in _EDGES
-    )
-    radius = inner + draw.random(len(cell)) * (outer - inner)
     turn = (coarse.alpha[cell] + draw.random(len(cell))) / coarse.n_alpha[layer]  # from -pi on, in whole turns
+    within = draw.random(len(cell))
     ring = np.empty(len(cell), int)
-    for number, into in enumerate(fine.layers):
-        here = layer == number
-        ring[here] = np.clip(np.searchsorted(into.r_edges, radius[here], "right") - 1, 0, into.n_rings - 1)
+    for number, (of, to) in enumerate(zip(coarse.layers, fine.layers, strict=True)):
+        here = np.nonzero(layer == number)[0]
+        edges, own = np.array(of.r_edges), coarse.ring[cell[here]]
+        radius = edges[own] + within[here] * (edges[own + 1] - edges[own])
+        ring[here] = np.clip(np.searchsorted(to.r_edges, radius, "right") - 1, 0, to.n_rings - 1)
     alpha = np.minimum((turn * fine.n_alpha[layer]).astype(int), fine.n_alpha[layer] - 1)
     return fine.layer_offsets[layer] + alpha * fine.n_rings[layer] + ring
-
-
-_EDGES = (slice(None, -1), slice(1, None))  # lower and upper ones

@@ -117,14 +117,14 @@ def main(folder: str, key: str, sizes: str, port: str, processes: str, index: st
     energies = {"incident_energy": np.geomspace(1e3, 2e3, showers)}
     generation.run(system, model, asked.config, energies, 0, sink, chunk=showers // 2, progress=False)
     if jax.process_index() == 0:
-        np.savez(out / "begun.npz", **begun)
-        np.savez(out / "done.npz", **named(trainer.state.params))
+        for name, arrays in (("begun", begun), ("done", named(trainer.state.params))):
+            np.savez(out / f"{name}.npz", **arrays)
         (out / "rates.json").write_text(json.dumps(rates))
     if int(processes) > 1:
         jax.distributed.shutdown()
 
 
-def named(params: Any) -> dict[str, np.ndarray]:
+def named(params: Any) -> dict[str, Any]:
     """The arrays of a tree by their paths."""
     return {jax.tree_util.keystr(path): np.array(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
 

@@ -25,12 +25,12 @@ def by_layer(showers, cylinder):
 def test_showers_keep_their_incident_energy_and_the_energy_of_every_layer(showers):
     before, after = showers
     np.testing.assert_array_equal(before.incident_energy, after.incident_energy)
-    energy, finer_energy = by_layer(before.showers, geometry.load("ds2")), by_layer(after.showers, geometry.load("ds3"))
-    np.testing.assert_allclose(finer_energy, energy, rtol=1e-6)
+    energies = by_layer(before.showers, geometry.load("ds2")), by_layer(after.showers, geometry.load("ds3"))
+    np.testing.assert_allclose(*energies, rtol=1e-6)
 
 
 def test_energy_stays_within_its_voxel():
-    """In a layer, ring and half-turn of its own: a voxel of two rings and three to four alpha bins of the finer grid."""
+    """A voxel covers two rings and three to five alpha bins of the finer grid."""
     coarse, fine = geometry.load("ds2"), geometry.load("ds3")
     for cell in (0, 5, 143, 3000, coarse.n_cells - 1):
         one = np.zeros((1, coarse.n_cells), np.float32)
