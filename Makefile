@@ -39,7 +39,7 @@ types: $(VENV)/.installed-lint
 	$(BIN)/pyright
 
 bench: $(VENV)/.installed-bench
-	$(BIN)/python -m benchmarks
+	$(BIN)/calojax bench
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/zensical build

@@ -32,4 +32,5 @@ TABLE = {
     "loading": Benchmark("whether reading data holds training up", ("all",)),
     "detectors": Benchmark("whether a shower costs what its hits cost, or what the cells of its detector cost"),
     "scaling": Benchmark("whether several devices, and several processes, come to what one does", ("all",)),
+    "starting": Benchmark("how long a user waits for the first shower after starting a process, compiled and not"),
 }

@@ -1,4 +1,4 @@
-"""What a complete shower costs: a tile by its jitted function alone, stage by stage; through the engine; into a file."""
+"""What a complete shower costs: a tile by its jitted function alone and by stages; through the engine; into a file."""
 
 import itertools
 import tempfile
@@ -11,20 +11,23 @@ import numpy as np
 
 from benchmarks import arithmetic, machine, measuring, profiling, subject
 from benchmarks.running import Options
-from calojax import generation, geometry
+from calojax import cache, generation, geometry
 from calojax.generation import layouts
 
-BATCHES = (1, 100, 10_000)
+BATCHES = (1, 100)
 INTO_A_FILE = 100
 MANY = 1_000  # from here on a request is made less often
 _SEED = 1
-_PROFILED = 20  # showers, at least
+_PROFILED = 5, 20  # tiles and showers, at least
 
 
 def run(options: Options) -> dict[str, Any]:
     """Rows of ms per shower: tile=N, tile=N/STAGE; batch=N/arrays, which is what a user waits for; batch=N/file."""
-    jax.config.update("jax_enable_compilation_cache", False)  # compiling is timed as well
-    measured = subject.load(options.run, options.precision)
+    if options.short:
+        cache.keep_compiled()
+    else:
+        jax.config.update("jax_enable_compilation_cache", False)  # compiling is timed as well
+    measured = subject.load(options.run, options.precision, rows=200 if options.short else None)
     results = {}
     for batch in BATCHES[:1] if options.short else BATCHES:
         results |= through_the_engine(measured, batch, options)
@@ -93,7 +96,8 @@ def one_tile(measured: subject.Subject, batch: int, options: Options) -> dict[st
     found = {f"tile={batch}": whole}
     if options.place != "one":
         return found
-    times = profiling.by_stage(profiling.operations(compiled, draw, -(-_PROFILED // batch)))
+    tiles, showers = _PROFILED
+    times = profiling.by_stage(profiling.operations(compiled, draw, max(tiles, -(-showers // batch))))
     for stage in sorted(times, key=times.__getitem__, reverse=True):
         share = times[stage] / sum(times.values())
         mflop = counted.get(stage, {"products": 0.0})["products"] / 1e6 / batch

@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 
 import jax
 
+import calojax
 from benchmarks import subject, tables
 from benchmarks.running import Options, alone, environment
 
 jax.config.update("jax_traceback_in_locations_limit", -1)  # JAX keeps the innermost ten frames, most of them its own
 
-PACKAGE = "calojax/"
+PACKAGE = Path(calojax.__file__).parent
 _CONTAINERS = frozenset(("while", "call", "conditional"))  # their time is that of what is in them
 _HEADER = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\(")
@@ -124,9 +125,9 @@ def _frames(text: str) -> Callable[[int], list[str]]:
         while frame in stack:
             entry = numbers(stack[frame])
             place = numbers(places[entry["file_location_id"]])
-            file = names[place["file_name_id"]].strip('"').replace("\\", "/")
-            if PACKAGE in file:
-                found.append(f"{file.rpartition(PACKAGE)[2]}:{place['line']}")
+            file = Path(names[place["file_name_id"]].strip('"'))
+            if file.is_relative_to(PACKAGE):
+                found.append(f"{file.relative_to(PACKAGE).as_posix()}:{place['line']}")
             frame = entry.get("parent_frame_id", none) - none
         return found
 

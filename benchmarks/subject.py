@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from calojax import config as configuration
-from calojax import data, experiments, training, verbs
+from calojax import data, experiments, preparation, training
 from calojax import system as systems
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "pyramid" / "egs_ds2.toml"
@@ -25,21 +25,24 @@ class Subject(NamedTuple):
     manifest: Any
 
 
-def load(run: str | None, precision: str = "float32") -> Subject:
+def load(run: str | None, precision: str = "float32", rows: int | None = None) -> Subject:
     """A trained run, or a fresh model of the experiment on the statistics of the sample that ships.
 
-    Time depends on the number of hits, if not on the values of weights: a trained run is the better object.
+    Time depends on the number of hits, if not on the values of weights: a trained run is the better object. rows: read
+    only so many of the sample, to be fast.
     """
     if run is not None:
         loaded = training.load(run)
         return Subject(
             loaded.system, set_to(loaded.config, "model", precision=precision), loaded.model, loaded.manifest
         )
-    asked = experiments.read(EXPERIMENT, [f"model.precision={precision}"])
+    settings = [f"model.precision={precision}", *([f"data.rows={rows}"] if rows else [])]
+    asked = experiments.read(EXPERIMENT, settings)
     system = systems.load(asked.system)
     with tempfile.TemporaryDirectory() as folder:
-        manifest = verbs.prepare(asked.system, data.sample(asked.system), Path(folder) / "shards")
-    model = jax.jit(lambda key: system.init(key, asked.config, manifest))(jax.random.key(0))
+        manifest = preparation.prepare(asked.system, [data.sample(asked.system)], Path(folder) / "shards", asked.config)
+    key = jax.random.key(0, impl="unsafe_rbg")  # compiles in a third of the time, and nobody trains from here
+    model = jax.jit(lambda key: system.init(key, asked.config, manifest))(key)
     return Subject(system, asked.config, model, manifest)
 
 
