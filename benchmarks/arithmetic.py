@@ -16,7 +16,9 @@ from jax.extend import core
 _TRANSCENDENTAL = frozenset(
     ("exp", "exp2", "expm1", "log", "log1p", "logistic", "tanh", "sin", "cos", "erf", "erf_inv", "pow", "lgamma")
 )
-_FAST: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}  # to compile: the run that counts turns is not timed
+_FAST: dict[str, str | bool] = {
+    "xla_backend_optimization_level": "0"
+}  # to compile: the run that counts turns is not timed
 
 Place = Callable[[list[str]], str | None]
 
