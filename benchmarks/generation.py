@@ -48,11 +48,8 @@ def through_the_engine(measured: subject.Subject, batch: int, options: Options) 
         again = _request(measured, batch, generation.Arrays(cylinder.n_cells)).showers
         checked |= {"same_again": bool(np.array_equal(drawn, again))}
     with tempfile.TemporaryDirectory() as folder:
-        product, flop = machine.product(options.precision)
-        calls = {
-            "ceiling": product,
-            "arrays": lambda: _request(measured, batch, generation.Arrays(cylinder.n_cells)),
-        }
+        arrays = lambda: _request(measured, batch, generation.Arrays(cylinder.n_cells))
+        calls = _products(options) | {"arrays": arrays}
         if batch == INTO_A_FILE:
             level, numbers = measured.config.generation.compression, itertools.count()
             layout = layouts.named("voxels", cylinder, {}, level, batch)
@@ -61,10 +58,10 @@ def through_the_engine(measured: subject.Subject, batch: int, options: Options) 
         rounds = options.rounds if batch < MANY else min(options.rounds, 3)
         timings = measuring.measured(calls, rounds, options.seconds)
     found = {"first_s": first_s, "peak_mib": round(machine.peak_mib()), "size": {"showers": batch}, "checked": checked}
-    ceiling = timings.pop("ceiling"), flop
     return {
-        f"batch={batch}/{name}": _per_shower(timing, batch, options, ceiling, **found)
-        for name, timing in timings.items()
+        f"batch={batch}/{name}": _per_shower(timings[name], timings, batch, options, **found)
+        for name in ("arrays", "file")
+        if name in timings
     }
 
 
@@ -77,16 +74,14 @@ def one_tile(measured: subject.Subject, batch: int, options: Options) -> dict[st
     compiled = lowered.compile()
     seconds = {"trace_s": traced - began, "compile_s": time.perf_counter() - traced}
     draw = lambda: compiled(*tile.args)
-    product, flop = machine.product(options.precision)
-    timings = measuring.measured({"ceiling": product, "tile": draw}, options.rounds, options.seconds)
+    timings = measuring.measured(_products(options) | {"tile": draw}, options.rounds, options.seconds)
     counted = arithmetic.of(tile.function, *tile.args, place=subject.stage)
     arithmetics = {key: value / batch for key, value in (counted[""] | arithmetic.xla(compiled)).items()}
-    ceiling = timings["ceiling"], flop
     whole = _per_shower(
         timings["tile"],
+        timings,
         batch,
         options,
-        ceiling,
         mflop=arithmetics.pop("products") / 1e6,
         per_shower=arithmetics,
         size={"showers": batch, "capacity": tile.capacity},
@@ -102,7 +97,7 @@ def one_tile(measured: subject.Subject, batch: int, options: Options) -> dict[st
         share = times[stage] / sum(times.values())
         mflop = counted.get(stage, {"products": 0.0})["products"] / 1e6 / batch
         timing = measuring.Timing(*(measuring.scaled(clock, share) for clock in timings["tile"]))
-        found[f"tile={batch}/{stage}"] = _per_shower(timing, batch, options, ceiling, mflop=mflop, share=share)
+        found[f"tile={batch}/{stage}"] = _per_shower(timing, timings, batch, options, mflop=mflop, share=share)
     return found
 
 
@@ -112,8 +107,16 @@ def _request(measured: subject.Subject, batch: int, sink: Any) -> Any:
     return generation.run(system, model, config, conditions, _SEED, sink, devices=devices, progress=False)
 
 
-def _per_shower(timing, batch: int, options: Options, ceiling, **more: Any) -> dict[str, Any]:
-    return measuring.timed(timing, options.place, "ms per shower", 1e3 / batch, ceiling=ceiling, **more)
+def _products(options: Options) -> dict[str, Any]:
+    """The machine's products, in float32 and in the precision of the model."""
+    return {precision: machine.product(precision)[0] for precision in ("float32", options.precision)}
+
+
+def _per_shower(timing: measuring.Timing, timings, batch: int, options: Options, **more: Any) -> dict[str, Any]:
+    """A row of one of the timings, beside the products among them."""
+    ceiling, own = ((timings[precision], machine.FLOP) for precision in ("float32", options.precision))
+    place, factor = options.place, 1e3 / batch
+    return measuring.timed(timing, place, "ms per shower", factor, ceiling=ceiling, own_ceiling=own, **more)
 
 
 def _checked(showers: np.ndarray) -> dict[str, Any]:

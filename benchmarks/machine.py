@@ -1,6 +1,7 @@
 """Who measures, and what this machine can do at most: products of matrices, copies, exponentials."""
 
 import contextlib
+import math
 import os
 import platform
 import re
@@ -16,6 +17,7 @@ from benchmarks import measuring
 
 SHAPES = ((64, 64, 2048), (128, 128, 2048))  # (rows, inner, columns) of the products that the pyramid's layers are
 PRODUCT = SHAPES[0]
+FLOP = 2.0 * math.prod(PRODUCT)
 _ON_A_GPU = (8192, 8192, 8192)
 _COPIED = 1 << 24  # float32 numbers, more than caches hold
 _EXPONENTS = 1 << 16
@@ -66,7 +68,7 @@ def product(precision: str, shape: tuple[int, int, int] = PRODUCT):
     rows, inner, columns = shape
     a, b = (jnp.ones(size, precision) for size in ((rows, inner), (inner, columns)))
     multiply = jax.jit(lambda a, b: jnp.matmul(a, b, preferred_element_type=jnp.float32))
-    return lambda: multiply(a, b), 2.0 * rows * inner * columns
+    return lambda: multiply(a, b), 2.0 * math.prod(shape)
 
 
 def ceilings(rounds: int, seconds: float) -> dict[str, dict[str, tuple[float, ...]]]:

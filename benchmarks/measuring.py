@@ -28,6 +28,9 @@ class Timing(NamedTuple):
     cpu: Spread
 
 
+Ceiling = tuple[Timing, float]  # of the machine's product of matrices, and its FLOP
+
+
 def spread(rounds: Iterable[float]) -> Spread:
     """Of at least one value."""
     rounds = tuple(float(value) for value in rounds)
@@ -77,15 +80,17 @@ def timed(
     unit: str = "ms",
     factor: float = 1e3,
     *,
-    ceiling: tuple[Timing, float] | None = None,
+    ceiling: Ceiling | None = None,
+    own_ceiling: Ceiling | None = None,
     mflop: float | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """A result that is a time: seconds of a call times `factor` in `unit`, 1e3 / 100 for ms per shower of 100, say.
 
-    Its value is wall time; where other programs disturbed the one thread that it had, CPU time. ceiling: timing of the
-    machine's product in the same rounds and its FLOP; with it comes `gflop_at_ceiling`, the GFLOP that the product
-    makes in that time; mflop: in the same unit as the time, of products that the call does; with it `of_ceiling`.
+    Its value is wall time; where other programs disturbed the one thread that it had, CPU time. ceiling, for times in
+    ms: the machine's float32 product in the same rounds; with it comes `gflop_at_ceiling`, what the product makes in
+    that time. mflop: of the products in that time; with it `of_ceiling`, their share of the ceiling, or of own_ceiling
+    where the operands have another precision.
     """
     wall, cpu = timing.wall, timing.cpu
     lost = max(0.0, 1 - cpu.median / wall.median)
@@ -94,15 +99,25 @@ def timed(
     if place == "one":
         found["disturbed"] = lost
     found |= {"wall": scaled(wall, factor)._asdict(), "cpu": scaled(cpu, factor)._asdict()}
+    seconds = scaled(getattr(timing, clock), factor / 1e3)
     if ceiling:
-        product, flop = ceiling
-        pairs = zip(getattr(timing, clock).rounds, getattr(product, clock).rounds, strict=True)
-        rates = spread(flop / 1e9 / seconds for seconds in getattr(product, clock).rounds)
-        share = spread(own * factor / 1e3 * flop / 1e9 / seconds for own, seconds in pairs)
-        found |= {"ceiling_gflops": rates._asdict(), "gflop_at_ceiling": share._asdict()}
-        if mflop is not None:
-            found |= {"mflop": mflop, "of_ceiling": mflop / 1e3 / share.median}
+        rates = _gflops(ceiling, clock)
+        found |= {"ceiling_gflops": rates._asdict(), "gflop_at_ceiling": _product(seconds, rates)._asdict()}
+    if ceiling and mflop is not None:
+        made = _product(seconds, _gflops(own_ceiling or ceiling, clock))
+        found |= {"mflop": mflop, "of_ceiling": mflop / 1e3 / made.median}
     return found | more
+
+
+def _gflops(ceiling: Ceiling, clock: str) -> Spread:
+    """GFLOP per second of every round."""
+    timing, flop = ceiling
+    return spread(flop / 1e9 / seconds for seconds in getattr(timing, clock).rounds)
+
+
+def _product(one: Spread, other: Spread) -> Spread:
+    """Round by round."""
+    return spread(a * b for a, b in zip(one.rounds, other.rounds, strict=True))
 
 
 def scaled(values: Spread, factor: float) -> Spread:

@@ -295,17 +295,15 @@ def _add_bench(commands) -> None:
     p.add_argument("--out", type=_path, metavar="FILE", help=text)
     p.add_argument("--run", type=_path, dest="run_folder", metavar="RUN", help="a trained run; default: fresh models")
     p.add_argument("--short", action="store_true", help="seconds, to see that it runs: times mean nothing")
-    text = "of an environment with the packages to compare with; default .venv-peers/bin/python"
-    p.add_argument("--peers", type=_path, metavar="PYTHON", help=text)
+    p.add_argument("--peers", type=_path, metavar="PYTHON", help="of an environment with the packages to compare with")
     text = "instead: what became slower from one file of results to another, beyond the noise"
     p.add_argument("--compare", type=_path, nargs=2, metavar=("A.json", "B.json"), help=text)
     p.set_defaults(run=_bench)
 
 
 def _bench(args) -> str:
-    return calojax.bench(
-        args.names, out=args.out, run=args.run_folder, short=args.short, peers=args.peers, compare=args.compare
-    )
+    given = {"out": args.out, "run": args.run_folder, "peers": args.peers, "compare": args.compare}
+    return calojax.bench(args.names, short=args.short, **given)
 
 
 # ---- arguments and words

@@ -42,6 +42,9 @@ def test_a_time_is_laid_beside_the_ceiling_of_its_own_round():
     assert row["value"]["rounds"] == (10.0, 20.0) and row["clock"] == "wall"
     assert row["gflop_at_ceiling"]["rounds"] == pytest.approx((2.0, 2.0))
     assert row["of_ceiling"] == pytest.approx(0.5)
+    narrow = timing([0.5e-3, 1e-3], [0.5e-3, 1e-3]), 2e8  # twice as fast
+    row = measuring.timed(own, "one", "ms", 1e3 / 100, ceiling=ceiling, own_ceiling=narrow, mflop=1000.0)
+    assert row["gflop_at_ceiling"]["median"] == pytest.approx(2.0) and row["of_ceiling"] == pytest.approx(0.25)
 
 
 def test_cpu_time_counts_where_others_took_the_core():
