@@ -24,5 +24,13 @@ TABLE = {
         ("one", "all", "gpu"),
         ("float32", "bfloat16"),
     ),
+    "training": Benchmark(
+        "what a step of training costs, and how far it is from the limit",
+        ("one", "all", "gpu"),
+        ("float32", "bfloat16"),
+    ),
+    "loading": Benchmark("whether reading data holds training up", ("all",)),
+    "detectors": Benchmark("whether a shower costs what its hits cost, or what the cells of its detector cost"),
+    "scaling": Benchmark("whether several devices, and several processes, come to what one does", ("all",)),
     "starting": Benchmark("how long a user waits for the first shower after starting a process, compiled and not"),
 }

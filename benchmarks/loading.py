@@ -1,25 +1,83 @@
-"""Rows that the loader delivers per second, beside what the machine copies in memory and reads from the same files.
+"""Whether reading data holds training up: what the loader delivers, beside what the machine copies and reads.
 
-    python -m benchmarks.loading SHARDS [--batch N] [--tile N] [--repeats N] [--out FILE]
-
-Each turn measures all three one after another, files in the cache of the system, so that ratios compare like with like.
-The loader shuffles; whoever takes its batches does nothing else, so that its thread is what is timed.
+In every round each has its turn, with files in the cache of the system, so that ratios compare like with like. The
+loader shuffles; whoever takes its batches does nothing else, so that its thread is what is timed.
 """
 
-import argparse
-import json
-import platform
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from calojax import __version__
+from benchmarks import measuring, stepping, subject
+from benchmarks.running import Options
+from calojax import data, experiments, verbs
+from calojax import system as systems
 from calojax.shards import Loader, Shards
+from calojax.shards.batches import Position
 
-REPEATS = 15
 COPIED = 256 << 20  # bytes; more than caches hold
 BLOCK = 1 << 20
+_STEPS = 4  # of training in a round
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Rows of the sample that ships, in the batches of experiments/pyramid/egs_ds2.toml."""
+    smaller = ["training.batch=8", "training.tile=8"] if options.short else []
+    asked = experiments.read(subject.EXPERIMENT, smaller)
+    system = systems.load(asked.system)
+    with tempfile.TemporaryDirectory() as folder:
+        verbs.prepare(asked.system, data.sample(asked.system), Path(folder) / "shards")
+        shards = Shards(Path(folder) / "shards")
+        buckets = system.buckets(asked.config, shards.manifest)
+        results = rates(shards, asked.config.training, buckets, options)
+        with stepping.Trainer(system, asked.config, shards) as trainer:
+            results["waiting"] = waiting(trainer, options)
+    return {"results": results, "left_out": {}}
+
+
+def rates(shards: Shards, training: Any, buckets: Any, options: Options) -> dict[str, Any]:
+    """Showers and bytes per second that come out of the loader, and its bytes in units of those copied and read."""
+    buffers = np.ones(COPIED >> (4 * options.short), np.uint8), np.zeros(COPIED >> (4 * options.short), np.uint8)
+    turns = []
+    for epoch in range(options.rounds + 1):  # the first is not counted
+        until, of_round = time.perf_counter() + options.seconds, []
+        while not of_round or time.perf_counter() < until:
+            loaded = loading(shards, training.batch, training.tile, epoch, buckets)
+            of_round.append((*loaded, copying(buffers), reading(shards)))
+        turns.append(np.median(of_round, 0))
+    showers, delivered, copied, read = np.array(turns[1:]).T
+    row = lambda values, unit, **more: measuring.row(measuring.spread(values), unit, "more", **more)
+    size = {"rows": shards.rows, "shards": len(shards.manifest.parts), "batch": training.batch, "tile": training.tile}
+    return {
+        "delivered": row(showers, "showers/s", size=size, checked={"rows_once_each": True}),
+        "delivered_bytes": row(delivered / 1e9, "GB/s"),
+        "copied": row(copied / 1e9, "GB/s"),
+        "read": row(read / 1e9, "GB/s"),
+        "over_copied": row(delivered / copied, "x"),
+        "over_read": row(delivered / read, "x"),
+    }
+
+
+def loading(shards: Shards, batch: int, tile: int, epoch: int, buckets: Any = None) -> tuple[float, float]:
+    """Rows, and bytes of batches with their padding, per second of an epoch; starting the thread is part of it.
+
+    Raises if the epoch is not every row once.
+    """
+    found, size = [], 0
+    began = time.perf_counter()
+    with Loader(shards, batch=batch, tile=tile, buckets=buckets, position=Position(epoch), epochs=1) as loader:
+        for taken in loader:
+            found.append((taken["weight"], taken["incident_energy"]))
+            size += sum(array.nbytes for array in taken.values())
+    seconds = time.perf_counter() - began
+    rows = sum(weight.sum() for weight, _ in found)
+    energies = np.concatenate([energy[weight > 0] for weight, energy in found])
+    if not rows == shards.rows == len(np.unique(energies)):
+        raise ValueError(f"{rows:,.0f} rows came out, {len(np.unique(energies)):,} of them unlike, of {shards.rows:,}")
+    return rows / seconds, size / seconds
 
 
 def copying(buffers: tuple[np.ndarray, np.ndarray]) -> float:
@@ -40,56 +98,14 @@ def reading(shards: Shards) -> float:
     return size / (time.perf_counter() - began)
 
 
-def loading(shards: Shards, batch: int, tile: int, epoch: int) -> tuple[float, float]:
-    """Rows and bytes of batches, padding included, per second of an epoch; starting the thread is part of it."""
-    rows, size = 0.0, 0
-    began = time.perf_counter()
-    with Loader(shards, batch=batch, tile=tile, position=(epoch, 0), epochs=1) as loader:
-        for found in loader:
-            rows += found["weight"].sum()
-            size += sum(array.nbytes for array in found.values())
-    seconds = time.perf_counter() - began
-    return rows / seconds, size / seconds
-
-
-def spread(values: list[float] | np.ndarray) -> dict[str, float]:
-    return {"median": float(np.median(values)), "least": float(np.min(values)), "most": float(np.max(values))}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loading", description=__doc__.splitlines()[0])
-    parser.add_argument("shards", type=Path, help="a folder made by `calojax prepare`")
-    parser.add_argument("--batch", type=int, default=128, help="rows of a batch; default 128")
-    parser.add_argument("--tile", type=int, default=64, help="rows of a tile; default 64")
-    parser.add_argument("--repeats", type=int, default=REPEATS, help=f"turns; default {REPEATS}")
-    parser.add_argument("--out", type=Path, help="JSON file for the results")
-    args = parser.parse_args()
-    shards = Shards(args.shards)
-    buffers = np.ones(COPIED, np.uint8), np.zeros(COPIED, np.uint8)
-    turns = []
-    for epoch in range(args.repeats + 1):  # the first is not counted
-        turns.append((copying(buffers), reading(shards), *loading(shards, args.batch, args.tile, epoch)))
-    copied, read, rows, delivered = np.array(turns[1:]).T
-    result = {
-        "calojax": __version__,
-        "machine": platform.processor() or platform.machine(),
-        "rows": shards.rows,
-        "shards": len(shards.manifest.parts),
-        "batch": args.batch,
-        "tile": args.tile,
-        "repeats": args.repeats,
-        "rows_per_second": spread(rows),
-        "delivered_gb_per_second": spread(delivered / 1e9),
-        "copy_gb_per_second": spread(copied / 1e9),
-        "read_gb_per_second": spread(read / 1e9),
-        "delivered_over_copy": spread(delivered / copied),
-        "delivered_over_read": spread(delivered / read),
-    }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if args.out:
-        args.out.write_text(text + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def waiting(trainer: stepping.Trainer, options: Options) -> dict[str, Any]:
+    """Share of the time of training spent waiting for the loader, as `calojax train` logs it."""
+    shares, losses = [], []
+    for _ in range(options.rounds + 1):  # the first is not counted
+        waited, began = trainer.loader.waited, time.perf_counter()
+        for _ in range(1 if options.short else _STEPS):
+            losses.append(trainer.advance()["loss"].block_until_ready())
+        shares.append((trainer.loader.waited - waited) / (time.perf_counter() - began))
+    checked = stepping.checked(losses)
+    more = {"size": {"steps": len(checked)}, "checked": {"finite": True}}
+    return measuring.row(measuring.spread(shares[1:]), "of the time of training", **more)
