@@ -1,0 +1,107 @@
+"""Workers of other libraries, asked one at a time, so that a round measures each within the same second.
+
+They inherit the cores of whoever starts them, run one thread each, and wait without computing.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1") | {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_PLATFORMS": "cpu",
+}
+
+
+class PeerFailed(Exception):
+    """What a worker could not do, in a sentence."""
+
+
+class Peer:
+    """A worker that is up: `versions` of what it has loaded, and `ask`."""
+
+    def __init__(self, process: subprocess.Popen[str], complaints: Any) -> None:
+        self._process, self._complaints = process, complaints
+        self.versions: dict[str, str] = self._answer()["versions"]
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """What the worker's method `do` returns. Raises PeerFailed if it failed or the worker is gone."""
+        try:
+            print(json.dumps({"do": do} | arguments), file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            pass  # gone; the reason is said below
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise PeerFailed(self._last_words())
+        found = json.loads(line)
+        if "error" in found:
+            raise PeerFailed(found["error"])
+        return found
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        self._complaints.seek(0)
+        said = self._complaints.read().decode(errors="replace").strip().splitlines()
+        return f"it ended with {code}" + (f": {said[-1]}" if said else "")
+
+
+@contextmanager
+def running(interpreter: str | Path, name: str) -> Iterator[Peer]:
+    """A worker for MODULE:CLASS in this interpreter; raises PeerFailed where that cannot be loaded."""
+    with tempfile.TemporaryFile() as complaints, ExitStack() as stack:
+        command = [str(interpreter), "-m", "benchmarks.peers.worker", name]
+        try:
+            process = stack.enter_context(
+                subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env=os.environ | ONE_THREAD,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=complaints,
+                    text=True,
+                )
+            )
+        except OSError as error:
+            raise PeerFailed(f"{interpreter} does not start: {error.strerror}") from error
+        stack.callback(process.kill)
+        yield Peer(process, complaints)
+
+
+@contextmanager
+def all_running(
+    names: Mapping[str, str], interpreters: Sequence[str | Path]
+) -> Iterator[tuple[dict[str, Peer], dict[str, str]]]:
+    """Workers by library, each in the first interpreter that can load it, and why the others are left out.
+
+    names: MODULE:CLASS by library; that of calojax is loaded by the interpreter that runs this.
+    """
+    with ExitStack() as stack:
+        peers, left_out = {}, {}
+        for library, name in names.items():
+            reasons = [] if interpreters else ["no interpreter to run it: see `make bench-peers`"]
+            for interpreter in [sys.executable] if library == "calojax" else interpreters:
+                try:
+                    peers[library] = stack.enter_context(running(interpreter, name))
+                    break
+                except PeerFailed as failure:
+                    reasons.append(str(failure))
+            else:
+                left_out[library] = "; ".join(dict.fromkeys(reasons))
+        yield peers, left_out
+
+
+def interpreters(given: Iterable[str | Path] = ()) -> list[Path]:
+    """Those given, else those of the environments that `make bench-peers` makes."""
+    return [Path(one).absolute() for one in given] or sorted(ROOT.glob(".venv-peers*/bin/python"))
