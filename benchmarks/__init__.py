@@ -1,1 +1,27 @@
-"""What `make bench` runs; needs a checkout."""
+"""Speed beside the machine's own limits: one script per question; `make bench` or `calojax bench NAME`, in a checkout.
+
+To add one, write a module `benchmarks/NAME.py` with a function `run(options: running.Options)` that returns
+{"results": {key: row}, "left_out": {key: reason}} and give it an entry in TABLE. It runs in a fresh process for each
+place and precision of its entry, its keys get NAME/PRECISION/PLACE/ in front. Rows come from `measuring.row` (any
+value) or `measuring.timed` (what `measuring.measured` timed, beside the ceiling of the same rounds). A script checks
+what it times and raises if that is wrong; what cannot run here it leaves out by name; `options.short` means seconds.
+"""
+
+from typing import NamedTuple
+
+
+class Benchmark(NamedTuple):
+    """What a script asks, where ("one": one CPU thread, "all": all of them, "gpu") and in which precisions."""
+
+    question: str
+    places: tuple[str, ...] = ("one",)
+    precisions: tuple[str, ...] = ("float32",)
+
+
+TABLE = {
+    "generation": Benchmark(
+        "what a complete shower costs, from its energy to its voxels, and how far each stage is from the limit",
+        ("one", "all", "gpu"),
+        ("float32", "bfloat16"),
+    ),
+}

@@ -1,0 +1,109 @@
+"""Times beside one another: in every round every call has its turn, so that ratios compare the same minutes."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+DISTURBED = 0.05  # share of the wall time that other programs may take of one thread before CPU time counts instead
+_WALL = 0
+_CPU = 1
+
+
+class Spread(NamedTuple):
+    """One value per round, and what they have in common; mad: median absolute deviation from the median."""
+
+    median: float
+    least: float
+    most: float
+    mad: float
+    rounds: tuple[float, ...]
+
+
+class Timing(NamedTuple):
+    """Seconds of a call by the clock on the wall and of CPU time of all threads, as medians of rounds."""
+
+    wall: Spread
+    cpu: Spread
+
+
+def spread(rounds: Iterable[float]) -> Spread:
+    """Of at least one value."""
+    rounds = tuple(float(value) for value in rounds)
+    middle = statistics.median(rounds)
+    mad = statistics.median(abs(value - middle) for value in rounds)
+    return Spread(middle, min(rounds), max(rounds), mad, rounds)
+
+
+def measured(calls: Mapping[str, Callable[[], Any]], rounds: int, seconds: float) -> dict[str, Timing]:
+    """Time calls: each once without counting, then in every round each in turn for about `seconds`, at least once.
+
+    A call is over when the JAX arrays that it returns are there.
+    """
+    for call in calls.values():
+        _once(call)
+    medians: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            medians[name].append(_turn(call, seconds))
+    return {name: Timing(*map(spread, zip(*of, strict=True))) for name, of in medians.items()}
+
+
+def _turn(call: Callable[[], Any], seconds: float) -> tuple[float, float]:
+    """Medians of wall and CPU time of the calls of one turn."""
+    until, times = time.perf_counter() + seconds, [_once(call)]
+    while time.perf_counter() < until:
+        times.append(_once(call))
+    return statistics.median(t[_WALL] for t in times), statistics.median(t[_CPU] for t in times)
+
+
+def _once(call: Callable[[], Any]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = call()
+    if jax := sys.modules.get("jax"):  # those who measure others need not have it
+        jax.block_until_ready(found)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def row(value: Spread, unit: str, better: str = "less", **more: Any) -> dict[str, Any]:
+    """A result: its value in a unit, "less" or "more" of it being better, and whatever else is known of it."""
+    return {"unit": unit, "better": better, "value": value._asdict()} | more
+
+
+def timed(
+    timing: Timing,
+    place: str,
+    unit: str = "ms",
+    factor: float = 1e3,
+    *,
+    ceiling: tuple[Timing, float] | None = None,
+    mflop: float | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """A result that is a time: seconds of a call times `factor` in `unit`, 1e3 / 100 for ms per shower of 100, say.
+
+    Its value is wall time; where other programs disturbed the one thread that it had, CPU time. ceiling: timing of the
+    machine's product in the same rounds and its FLOP; with it comes `gflop_at_ceiling`, the GFLOP that the product
+    makes in that time; mflop: in the same unit as the time, of products that the call does; with it `of_ceiling`.
+    """
+    wall, cpu = timing.wall, timing.cpu
+    lost = max(0.0, 1 - cpu.median / wall.median)
+    clock = "cpu" if place == "one" and lost > DISTURBED else "wall"
+    found = row(scaled(getattr(timing, clock), factor), unit, clock=clock)
+    if place == "one":
+        found["disturbed"] = lost
+    found |= {"wall": scaled(wall, factor)._asdict(), "cpu": scaled(cpu, factor)._asdict()}
+    if ceiling:
+        product, flop = ceiling
+        pairs = zip(getattr(timing, clock).rounds, getattr(product, clock).rounds, strict=True)
+        rates = spread(flop / 1e9 / seconds for seconds in getattr(product, clock).rounds)
+        share = spread(own * factor / 1e3 * flop / 1e9 / seconds for own, seconds in pairs)
+        found |= {"ceiling_gflops": rates._asdict(), "gflop_at_ceiling": share._asdict()}
+        if mflop is not None:
+            found |= {"mflop": mflop, "of_ceiling": mflop / 1e3 / share.median}
+    return found | more
+
+
+def scaled(values: Spread, factor: float) -> Spread:
+    return spread(factor * value for value in values.rounds)
