@@ -24,4 +24,6 @@ TABLE = {
         ("one", "all", "gpu"),
         ("float32", "bfloat16"),
     ),
+    "couplings": Benchmark("how much faster coupling flows are than those of nflows, zuko and flowjax"),
+    "distances": Benchmark("how much faster FPD, KPD and PRDC are than in jetnet and prdc, and how far apart"),
 }

@@ -50,10 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", type=Path, metavar="RUN", help="a trained run; default: fresh models")
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help=f"of every time; default {_ROUNDS}")
     parser.add_argument("--short", action="store_true", help="seconds, to see that it runs: times mean nothing")
-    text = (
-        "interpreter of an environment with the packages to compare with; default .venv-peers/bin/python if it exists"
-    )
-    parser.add_argument("--peers", type=Path, metavar="PYTHON", help=text)
+    text = "interpreters of environments with the packages to compare with; default .venv-peers/bin/python if it exists"
+    parser.add_argument("--peers", type=Path, nargs="+", metavar="PYTHON", help=text)
     return parser
 
 
@@ -117,14 +115,14 @@ def _settings(benchmark: Benchmark, short: bool) -> list[tuple[str, str]]:
 
 
 def _options(args, place: str, precision: str) -> Options:
-    peers = args.peers or ROOT / ".venv-peers" / "bin" / "python"
+    peers = args.peers or ROOT.glob(".venv-peers*/bin/python")
     return Options(
         place=place,
         precision=precision,
         rounds=1 if args.short else args.rounds,
         short=args.short,
         run=str(args.run.resolve()) if args.run else None,
-        peers=str(peers.absolute()) if peers.exists() else None,
+        peers=tuple(str(python.absolute()) for python in peers),
     )
 
 

@@ -19,14 +19,14 @@ _SHORT = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_pa
 
 class Options(NamedTuple):
     """What a script is told. place: "one", "all" or "gpu"; short: be done in seconds, times mean nothing; run: trained,
-    None for a fresh model; peers: Python of an environment with the packages to compare with, if there is one."""
+    None for a fresh model; peers: Pythons of environments with packages to compare with, if there are any."""
 
     place: str = "one"
     precision: str = "float32"
     rounds: int = 5
     short: bool = False
     run: str | None = None
-    peers: str | None = None
+    peers: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:

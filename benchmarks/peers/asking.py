@@ -8,10 +8,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from benchmarks import measuring
 
 ROOT = Path(__file__).parents[2]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1") | {
@@ -102,6 +104,13 @@ def all_running(
         yield peers, left_out
 
 
-def interpreters(given: Iterable[str | Path] = ()) -> list[Path]:
-    """Those given, else those of the environments that `make bench-peers` makes."""
-    return [Path(one).absolute() for one in given] or sorted(ROOT.glob(".venv-peers*/bin/python"))
+def turn(peer: Peer, do: str, **arguments: Any) -> tuple[float, float]:
+    """Seconds of wall and CPU time that a worker took for what it was asked."""
+    found = peer.ask(do, **arguments)
+    return found["wall"], found["cpu"]
+
+
+def ratio(theirs: measuring.Timing, ours: measuring.Timing) -> dict[str, Any]:
+    """Row: how many times our CPU time theirs is, round by round."""
+    pairs = zip(theirs.cpu.rounds, ours.cpu.rounds, strict=True)
+    return measuring.row(measuring.spread(one / other for one, other in pairs), "x", "more")

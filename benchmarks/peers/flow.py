@@ -1,8 +1,12 @@
 """The coupling flow that all libraries build, and the numbers that all of them are trained with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from benchmarks import measuring
 
 LEARNING_RATE = 1e-3
 STEPS = 5  # whose losses are compared
@@ -28,3 +32,9 @@ def data(shape: Shape, n: int) -> tuple[np.ndarray, np.ndarray]:
     drawn = np.random.default_rng(0).standard_normal((n, shape.dims + shape.context)).astype(np.float32)
     context = drawn[:, shape.dims :]
     return 0.5 * (drawn[:, : shape.dims] + context[:, : shape.dims]), context
+
+
+def clocked(call: Callable[[], Any], seconds: float) -> dict[str, float]:
+    """Medians of calls for about `seconds`, one at least."""
+    wall, cpu = measuring.turn(call, seconds)
+    return {"wall": wall, "cpu": cpu}

@@ -13,8 +13,8 @@ from flowjax.flows import coupling_flow
 from flowjax.train.losses import MaximumLikelihoodLoss
 from flowjax.train.train_utils import step
 
-from benchmarks.peers.clock import peak_mib, timed
-from benchmarks.peers.flow import LEARNING_RATE, STEPS, Shape, data
+from benchmarks import machine
+from benchmarks.peers.flow import LEARNING_RATE, STEPS, Shape, clocked, data
 
 
 class Flowjax:
@@ -50,16 +50,16 @@ class Flowjax:
         found = {"round_trip": float(apart), "losses": losses, "finite": bool(jnp.isfinite(drawn).all())}
         return found | {"drawn": list(drawn.shape)}
 
-    def sampling(self, n: int, calls: int) -> dict[str, Any]:
+    def sampling(self, n: int, seconds: float) -> dict[str, Any]:
         context, key = jnp.asarray(data(self.shape, n)[1]), jax.random.key(1)
-        return timed(lambda: jax.block_until_ready(self.drawn(self.flow, key, context)), calls)
+        return clocked(lambda: jax.block_until_ready(self.drawn(self.flow, key, context)), seconds)
 
-    def training(self, n: int, calls: int) -> dict[str, Any]:
+    def training(self, n: int, seconds: float) -> dict[str, Any]:
         x, context = map(jnp.asarray, data(self.shape, n))
-        return timed(lambda: jax.block_until_ready(self._step(x, context)), calls)
+        return clocked(lambda: jax.block_until_ready(self._step(x, context)), seconds)
 
     def peak(self) -> dict[str, float]:
-        return {"peak_mib": peak_mib()}
+        return {"peak_mib": machine.peak_mib()}
 
     def _step(self, x, context):
         self.params, self.state, loss = step(

@@ -1,4 +1,4 @@
-"""Coupling flows of the same size in nflows and zuko, on PyTorch, eager and as their users run them."""
+"""Coupling flows of the same size in nflows and zuko, on PyTorch: eager, as their users run them, and compiled."""
 
 from functools import partial
 from typing import Any
@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers.clock import peak_mib, timed
-from benchmarks.peers.flow import LEARNING_RATE, STEPS, Shape, data
+from benchmarks import machine
+from benchmarks.peers.flow import LEARNING_RATE, STEPS, Shape, clocked, data
 
 torch.set_num_threads(1)
+torch.set_num_interop_threads(1)
 
 
 class _Flow:
@@ -36,17 +37,17 @@ class _Flow:
         found = {"round_trip": float(apart), "losses": losses, "finite": bool(torch.isfinite(drawn).all())}
         return found | {"drawn": list(drawn.shape)}
 
-    def sampling(self, n: int, calls: int) -> dict[str, Any]:
+    def sampling(self, n: int, seconds: float) -> dict[str, Any]:
         context = self._data(n)[1]
         with torch.inference_mode():
-            return timed(lambda: self._drawn(context), calls)
+            return clocked(lambda: self._drawn(context), seconds)
 
-    def training(self, n: int, calls: int) -> dict[str, Any]:
+    def training(self, n: int, seconds: float) -> dict[str, Any]:
         x, context = self._data(n)
-        return timed(lambda: self._step(x, context), calls)
+        return clocked(lambda: self._step(x, context), seconds)
 
     def peak(self) -> dict[str, float]:
-        return {"peak_mib": peak_mib()}
+        return {"peak_mib": machine.peak_mib()}
 
     def _data(self, n: int) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(np.ascontiguousarray(one)) for one in data(self.shape, n))
@@ -134,3 +135,30 @@ class Zuko(_Flow):
     def _there_and_back(self, x, context):
         transform = self.flow(context).transform
         return transform.inv(transform(x))
+
+
+class _Compiled(_Flow):
+    """Both ways through torch.compile, once for each number of elements; needs a C++ compiler."""
+
+    def make(self, **sizes):
+        self._compiled = {}
+        return super().make(**sizes)
+
+    def _drawn(self, context):
+        return self._once("drawn", super()._drawn)(context)
+
+    def _log_density(self, x, context):
+        return self._once("log_density", super()._log_density)(x, context)
+
+    def _once(self, name, call):
+        if name not in self._compiled:
+            self._compiled[name] = torch.compile(call, dynamic=False)
+        return self._compiled[name]
+
+
+class NflowsCompiled(_Compiled, Nflows):
+    pass
+
+
+class ZukoCompiled(_Compiled, Zuko):
+    pass
