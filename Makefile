@@ -39,7 +39,7 @@ types: $(VENV)/.installed-lint
 	$(BIN)/pyright
 
 bench: $(VENV)/.installed-bench
-	$(BIN)/python -m benchmarks
+	$(BIN)/calojax bench
 
 # the packages to compare with, several GB of them; the benchmarks go on without those that do not install
 bench-peers:

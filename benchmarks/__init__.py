@@ -24,6 +24,7 @@ TABLE = {
         ("one", "all", "gpu"),
         ("float32", "bfloat16"),
     ),
+    "starting": Benchmark("how long a user waits for the first shower after starting a process, compiled and not"),
     "couplings": Benchmark("how much faster coupling flows are than those of nflows, zuko and flowjax"),
     "distances": Benchmark("how much faster FPD, KPD and PRDC are than in jetnet and prdc, and how far apart"),
 }

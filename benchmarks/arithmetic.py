@@ -16,15 +16,17 @@ from jax.extend import core
 _TRANSCENDENTAL = frozenset(
     ("exp", "exp2", "expm1", "log", "log1p", "logistic", "tanh", "sin", "cos", "erf", "erf_inv", "pow", "lgamma")
 )
-_FAST = {"xla_backend_optimization_level": 0}  # to compile: the run that counts turns is not timed
+_FAST: dict[str, str | bool] = {
+    "xla_backend_optimization_level": "0"
+}  # to compile: the run that counts turns is not timed
 
-Place = Callable[[Any], str | None]
+Place = Callable[[list[str]], str | None]
 
 
-def of(function: Callable, *args: Any, place: Place = lambda traceback: None) -> dict[str, Counter]:
+def of(function: Callable, *args: Any, place: Place = lambda files: None) -> dict[str, Counter]:
     """{place: Counter of "products" (FLOP), "transcendentals"} of a call; place "" is all of it.
 
-    place: name of the part of the program that a traceback of JAX stands in, None for that of what is around it.
+    place: name of the part of the program that the files of a traceback, innermost first, are of, if it has one.
     """
     closed = jax.make_jaxpr(function)(*args)
     turns = _turns(closed, jax.tree.leaves(args))
@@ -42,7 +44,7 @@ def xla(compiled: Any) -> dict[str, float]:
 
 def _walk(jaxpr, times: float, where: str | None, turns: Iterator[float], place: Place, found: dict) -> None:
     for eqn in jaxpr.eqns:
-        here = where or place(eqn.source_info.traceback)
+        here = where or place(_files(eqn.source_info.traceback))
         own = Counter()
         name = eqn.primitive.name
         if name == "dot_general":
@@ -61,6 +63,10 @@ def _walk(jaxpr, times: float, where: str | None, turns: Iterator[float], place:
         else:
             for inner in core.jaxprs_in_params(eqn.params):
                 _walk(inner, times * eqn.params.get("length", 1), here, turns, place, found)
+
+
+def _files(traceback: Any) -> list[str]:
+    return [frame.file_name for frame in traceback.frames] if traceback else []
 
 
 def _largest(branches, times, where, turns, place, found) -> None:

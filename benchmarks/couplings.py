@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks import machine, measuring
 from benchmarks.peers import asking
+from benchmarks.peers.asking import OURS
 from benchmarks.running import Options
 
-OURS = "calojax"
 LIBRARIES = {
     OURS: "benchmarks.peers.calojax_flow:Flow",
     "flowjax": "benchmarks.peers.jax_flow:Flowjax",

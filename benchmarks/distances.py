@@ -2,7 +2,7 @@
 
 In the suite: deterministic arrays, as many columns as data set 2 has features (FPD, KPD) and cells (PRDC). Of showers:
 
-    OMP_NUM_THREADS=1 python -m benchmarks.distances FILE [FILE...] [--rows N] [--peers PYTHON...] [--out FILE]
+    OMP_NUM_THREADS=1 python -m benchmarks.distances FILE [FILE...] [--rows N] [--peers PYTHON] [--out FILE]
 
 takes files of data set 2, every second shower as generated: FPD and KPD of their features, PRDC of their voxels. Draws
 are those of the protocol; of fewer than 10,000 rows n in each set, n to 5 n (FPD) and n (KPD).
@@ -20,13 +20,13 @@ import numpy as np
 
 from benchmarks import measuring
 from benchmarks.peers import asking
+from benchmarks.peers.asking import OURS
 from benchmarks.running import Options
 from calojax import evaluation, geometry
 from calojax.evaluation import inspection, neighbours
 from calojax.evaluation.features import hit_moments, of_moments
 from calojax.evaluation.sparse import Sparse
 
-OURS = "calojax"
 LIBRARIES = {"jetnet": "benchmarks.peers.judges:Jetnet", "prdc": "benchmarks.peers.judges:Prdc"}
 FEATURES, CELLS = 362, 6_480  # columns of data set 2
 ROWS, NEIGHBOURS = 20_000, 5_000  # of each deterministic array, for the distances and for PRDC
@@ -127,10 +127,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.distances", description=str(__doc__).splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path, help="files of data set 2")
     parser.add_argument("--rows", type=int, default=ROWS, help=f"of each set, at most; default {ROWS:,}")
-    parser.add_argument("--peers", nargs="*", default=(), metavar="PYTHON", help="interpreters; default calojax only")
+    parser.add_argument("--peers", metavar="PYTHON", help="of the packages to compare with; default calojax only")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     args = parser.parse_args()
-    found = judged(of_files(args.files, args.rows), Options(rounds=3, peers=tuple(args.peers)))
+    found = judged(of_files(args.files, args.rows), Options(rounds=3, peers=args.peers))
     text = json.dumps(found, indent=1)
     print(text)
     if args.out:

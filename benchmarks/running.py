@@ -19,14 +19,14 @@ _SHORT = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_pa
 
 class Options(NamedTuple):
     """What a script is told. place: "one", "all" or "gpu"; short: be done in seconds, times mean nothing; run: trained,
-    None for a fresh model; peers: Pythons of environments with packages to compare with, if there are any."""
+    None for a fresh model; peers: Python of an environment with the packages to compare with, if there is one."""
 
     place: str = "one"
     precision: str = "float32"
     rounds: int = 5
     short: bool = False
     run: str | None = None
-    peers: tuple[str, ...] = ()
+    peers: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -44,6 +44,11 @@ def environment(options: Options) -> dict[str, str]:
     }
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return found | dict.fromkeys(names if one else (), "1")
+
+
+def alone() -> bool:
+    """Whether this process was started for one thread."""
+    return _ONE_THREAD[1] in os.environ.get("XLA_FLAGS", "").split()
 
 
 def main(name: str, options: Options) -> dict[str, Any]:

@@ -8,7 +8,7 @@ _HEAD = ("", "value", "spread", "unit", "GFLOP at the ceiling", "of the ceiling"
 
 def of_results(results: Mapping[str, Any]) -> str:
     """A table for each process, with the ceilings of the same minutes, and what was left out."""
-    parts = [_machine(results["machine"])]
+    parts = [machine(results["machine"])]
     for process, about in results["processes"].items():
         rows = [key for key in results["results"] if key.startswith(f"{process}/")]
         lines = [[key.removeprefix(f"{process}/"), *cells(results["results"][key])] for key in rows]
@@ -20,17 +20,19 @@ def of_results(results: Mapping[str, Any]) -> str:
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
-    """Median, from the least to the most round, unit, distance from the limit, and whether others disturbed."""
+    """Median, from the least to the most round, unit, distance from the limit, notes."""
     value = row["value"]
     share = row.get("gflop_at_ceiling")
-    mark = "CPU time, as others ran" if row.get("clock") == "cpu" else ""
+    notes = [f"compiled in {row['trace_s'] + row['compile_s']:.0f} s"] if "compile_s" in row else []
+    notes += [f"{row['peak_mib']:,} MiB"] if "peak_mib" in row else []
+    notes += ["CPU time, as others ran"] if row.get("clock") == "cpu" else []
     return [
         number(value["median"]),
         f"{number(value['least'])} to {number(value['most'])}",
         row["unit"],
         number(share["median"]) if share else "",
         f"{100 * row['of_ceiling']:.0f} %" if "of_ceiling" in row else "",
-        mark,
+        "; ".join(notes),
     ]
 
 
@@ -45,7 +47,7 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _machine(about: Mapping[str, Any]) -> str:
+def machine(about: Mapping[str, Any]) -> str:
     gpus = f", {', '.join(about['gpus'])}" if about["gpus"] else ""
     flags = f" ({', '.join(about['flags'])})" if about["flags"] else ""
     return f"{about['cpu']}{flags}, {about['cores']} cores, {about['memory_gib']} GiB{gpus}; {about['os']}"

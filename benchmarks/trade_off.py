@@ -100,27 +100,25 @@ def _above(found: tuple[float, float | None], floor: tuple[float, float | None])
 def draw(point: Point, published_ones: list[Point], machine: str) -> Any:
     """AUC above, FPD below, against the time on a CPU at batches of 1 and 100 and on a GPU; to be drawn and
     saved in one `drawing.style`, as names are placed for its fonts."""
-        drawn = drawing.figure(15.5, 9.4)
-        drawn.set_dpi(_DPI)
-        axes = drawn.subplots(2, len(PLACES), sharex=True, sharey="row")
-        named = {
-            axis: _panel(axis, quality, place, [*published_ones, point])
-            for row, quality in zip(axes, ("auc", "fpd"), strict=True)
-            for axis, place in zip(row, PLACES, strict=True)
-        }
-        for axis, (place, batch) in zip(axes[0], PLACES, strict=True):
-            axis.set_title(
-                f"{place.upper()}, {'a single shower' if batch == 1 else f'{batch} showers at once'}", size=13
-            )
-        for axis in axes[1]:
-            axis.set_xlabel("time per shower [ms]")
-        axes[0][0].set_ylabel("AUC of a classifier on cell energies")
-        axes[1][0].set_ylabel("FPD above that of real showers")
-        _legend(drawn, published_ones, machine)
-        drawn.canvas.draw()
-        drawn.set_layout_engine("none")  # names are measured where the axes are now
-        for axis, points in named.items():
-            labels.place(axis, points)
+    drawn = drawing.figure(15.5, 9.4)
+    drawn.set_dpi(_DPI)
+    axes = drawn.subplots(2, len(PLACES), sharex=True, sharey="row")
+    named = {
+        axis: _panel(axis, quality, place, [*published_ones, point])
+        for row, quality in zip(axes, ("auc", "fpd"), strict=True)
+        for axis, place in zip(row, PLACES, strict=True)
+    }
+    for axis, (place, batch) in zip(axes[0], PLACES, strict=True):
+        axis.set_title(f"{place.upper()}, {'a single shower' if batch == 1 else f'{batch} showers at once'}", size=13)
+    for axis in axes[1]:
+        axis.set_xlabel("time per shower [ms]")
+    axes[0][0].set_ylabel("AUC of a classifier on cell energies")
+    axes[1][0].set_ylabel("FPD above that of real showers")
+    _legend(drawn, published_ones, machine)
+    drawn.canvas.draw()
+    drawn.set_layout_engine("none")  # names are measured where the axes are now
+    for axis, points in named.items():
+        labels.place(axis, points)
     return drawn
 
 

@@ -1,7 +1,7 @@
 """Calorimeter showers on accelerators: generate them, judge them.
 
-The verbs (`prepare`, `train`, `generate`, `evaluate`, `load`, `info`, `demo`) and the rooms (`geometry`, `files`,
-`shards`, `training`, `generation`, `evaluation`, `report`) are imported when they are first used.
+The verbs (`prepare`, `train`, `generate`, `evaluate`, `load`, `info`, `bench`, `demo`) and the rooms (`geometry`,
+`files`, `shards`, `training`, `generation`, `evaluation`, `report`) are imported when they are first used.
 """
 
 import importlib
@@ -9,7 +9,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_VERBS = ("evaluate", "generate", "info", "load", "prepare", "train")
+_VERBS = ("bench", "evaluate", "generate", "info", "load", "prepare", "train")
 _ROOMS = ("evaluation", "files", "generation", "geometry", "nn", "report", "shards", "training")
 _HOME = {verb: "verbs" for verb in _VERBS} | {"demo": "demonstration", "InputError": "errors"}
 __all__ = sorted([*_HOME, *_ROOMS])

@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="calojax", description="Calorimeter showers: from files through training to a report.")
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_demo, _add_info, _add_prepare, _add_train, _add_generate, _add_evaluate):
+    for add in (_add_demo, _add_info, _add_prepare, _add_train, _add_generate, _add_evaluate, _add_bench):
         add(commands)
     return parser
 
@@ -285,6 +285,27 @@ def _by_name(given: Sequence[tuple[str, Path]]) -> dict[str, Path]:
             remedy="call one of them differently",
         )
     return dict(given)
+
+
+def _add_bench(commands) -> None:
+    text = "measure speed beside the machine's own limits, in a checkout of the repository"
+    p = commands.add_parser("bench", help=text, description=_sentence(text))
+    p.add_argument("names", nargs="*", metavar="NAME", help="a script of the folder benchmarks; default all")
+    text = "JSON; what it holds of other scripts stays; default benchmarks/results/MACHINE.json, with --short none"
+    p.add_argument("--out", type=_path, metavar="FILE", help=text)
+    p.add_argument("--run", type=_path, dest="run_folder", metavar="RUN", help="a trained run; default: fresh models")
+    p.add_argument("--short", action="store_true", help="seconds, to see that it runs: times mean nothing")
+    text = "of an environment with the packages to compare with; default .venv-peers/bin/python"
+    p.add_argument("--peers", type=_path, metavar="PYTHON", help=text)
+    text = "instead: what became slower from one file of results to another, beyond the noise"
+    p.add_argument("--compare", type=_path, nargs=2, metavar=("A.json", "B.json"), help=text)
+    p.set_defaults(run=_bench)
+
+
+def _bench(args) -> str:
+    return calojax.bench(
+        args.names, out=args.out, run=args.run_folder, short=args.short, peers=args.peers, compare=args.compare
+    )
 
 
 # ---- arguments and words

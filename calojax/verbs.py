@@ -4,7 +4,9 @@ Paths may be strings. Energies are in MeV. Whatever cannot be used is an `InputE
 written.
 """
 
+import importlib
 import json
+import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -240,6 +242,38 @@ def evaluate(
         with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
             report.write(out, found.metrics, compare=found.others, published=published, progress=progress)
     return found.metrics
+
+
+def bench(
+    names: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    run: str | Path | None = None,
+    short: bool = False,
+    peers: str | Path | None = None,
+    compare: tuple[str | Path, str | Path] | None = None,
+) -> str:
+    """Measure speed beside the machine's own limits, or compare two files of results; a table in Markdown.
+
+    names: of the scripts in `benchmarks/`, default all; out: JSON file, default benchmarks/results/MACHINE.json;
+    run: a trained run to measure, default fresh models; short: seconds, to see that it runs; peers: the Python of an
+    environment with the packages to compare with. InputError outside a checkout of the repository.
+    """
+    checkout = Path(__file__).parents[1]
+    if not (checkout / "benchmarks" / "suite.py").is_file():
+        raise InputError(
+            where="benchmarks",
+            found="are not installed",
+            rule="they are in a checkout of the repository, not in the package",
+            remedy="clone it and run `make bench` there",
+        )
+    if str(checkout) not in sys.path:
+        sys.path.insert(0, str(checkout))
+    suite = importlib.import_module("benchmarks.suite")
+    path = lambda given: None if given is None else Path(given)
+    if compare:
+        return suite.compare(*map(Path, compare))
+    return suite.run(names, path(out), path(run), short, path(peers))
 
 
 def info(path: str | Path, *, verify: bool = False) -> dict[str, Any]:

@@ -3,18 +3,20 @@
 They inherit the cores of whoever starts them, run one thread each, and wait without computing.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks import measuring
 
+OURS = "calojax"
 ROOT = Path(__file__).parents[2]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1") | {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -35,10 +37,8 @@ class Peer:
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """What the worker's method `do` returns. Raises PeerFailed if it failed or the worker is gone."""
-        try:
+        with contextlib.suppress(BrokenPipeError):  # then it is gone: why, is said below
             print(json.dumps({"do": do} | arguments), file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # gone; the reason is said below
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -82,25 +82,22 @@ def running(interpreter: str | Path, name: str) -> Iterator[Peer]:
 
 
 @contextmanager
-def all_running(
-    names: Mapping[str, str], interpreters: Sequence[str | Path]
-) -> Iterator[tuple[dict[str, Peer], dict[str, str]]]:
-    """Workers by library, each in the first interpreter that can load it, and why the others are left out.
+def all_running(names: Mapping[str, str], python: str | None) -> Iterator[tuple[dict[str, Peer], dict[str, str]]]:
+    """Workers by library in this interpreter, and why the others are left out.
 
     names: MODULE:CLASS by library; that of calojax is loaded by the interpreter that runs this.
     """
     with ExitStack() as stack:
-        peers, left_out = {}, {}
+        peers: dict[str, Peer] = {}
+        left_out: dict[str, str] = {}
         for library, name in names.items():
-            reasons = [] if interpreters else ["no interpreter to run it: see `make bench-peers`"]
-            for interpreter in [sys.executable] if library == "calojax" else interpreters:
-                try:
-                    peers[library] = stack.enter_context(running(interpreter, name))
-                    break
-                except PeerFailed as failure:
-                    reasons.append(str(failure))
-            else:
-                left_out[library] = "; ".join(dict.fromkeys(reasons))
+            interpreter = sys.executable if library == OURS else python
+            try:
+                if interpreter is None:
+                    raise PeerFailed("no environment of the packages to compare with: `make bench-peers`, or --peers")
+                peers[library] = stack.enter_context(running(interpreter, name))
+            except PeerFailed as failure:
+                left_out[library] = str(failure)
         yield peers, left_out
 
 

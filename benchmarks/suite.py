@@ -1,0 +1,130 @@
+"""The benchmarks one after another, their results in one file and as a table: what `calojax bench` runs.
+
+This process imports no JAX and waits: every benchmark runs in a fresh one for each place and precision, so that threads
+and memory are its own, and one that fails leaves out itself alone.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import TABLE, Benchmark, comparing, files, machine, tables
+from benchmarks.running import Options, environment
+from calojax.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+_ROUNDS = 5
+
+
+def run(
+    names: Sequence[str] = (),
+    out: Path | None = None,
+    trained: Path | None = None,
+    short: bool = False,
+    peers: Path | None = None,
+) -> str:
+    """Measure, write and return the table; progress on stderr.
+
+    names: of TABLE, default all; out: default benchmarks/results/MACHINE.json, with `short` none; what the file has of
+    other benchmarks stays; trained: a run to measure, default fresh models; short: seconds, times mean nothing; peers:
+    the Python of an environment with the packages to compare with, default .venv-peers/bin/python if there is one.
+    """
+    for name in names:
+        if name not in TABLE:
+            raise InputError(
+                where=f"benchmark {name}",
+                found="is unknown",
+                rule=f"there are {', '.join(TABLE)}",
+                remedy="name some of these, or none for all",
+            )
+    here = machine.describe()
+    if out is None and not short:
+        out = files.FOLDER / f"{here['name']}.json"
+    results = _kept(out, here)
+    peers = peers or ROOT / ".venv-peers" / "bin" / "python"
+    options = Options(
+        rounds=1 if short else _ROUNDS,
+        short=short,
+        run=str(trained.resolve()) if trained else None,
+        peers=str(peers.absolute()) if peers.exists() else None,
+    )
+    for process, found in _processes(names or list(TABLE), options, here):
+        results = files.replaced(results, process, found)
+        if out:
+            files.write(out, results)
+    return tables.of_results(results)
+
+
+def compare(before: Path, after: Path) -> str:
+    """What became slower from one file of results to another, as Markdown."""
+    return comparing.text(files.read(before), files.read(after))
+
+
+def _kept(out: Path | None, here: dict[str, Any]) -> dict[str, Any]:
+    """What the file holds already; InputError if it is of another machine."""
+    if out is None or not out.exists():
+        return files.empty(here)
+    found = files.read(out)
+    if found["machine"] != here:
+        raise InputError(
+            where=str(out),
+            found="is of another machine, or of another system on it",
+            rule="a file holds the results of one machine",
+            remedy="give --out FILE",
+        )
+    return found
+
+
+def _processes(names: Sequence[str], options: Options, here: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(NAME/PRECISION/PLACE, what it found) of every process, one after another."""
+    origin = _origin()
+    for name in names:
+        for precision, place in _settings(TABLE[name], options.short):
+            process = f"{name}/{precision}/{place}"
+            if place == "gpu" and not here["gpus"]:
+                yield process, {"reason": "no GPU here"}
+                continue
+            print(f"{process} ...", end="", file=sys.stderr, flush=True)
+            began = time.perf_counter()
+            found = _run(name, options._replace(place=place, precision=precision))
+            print(f" {time.perf_counter() - began:.0f} s {found.get('reason', '')}", file=sys.stderr, flush=True)
+            if "process" in found:
+                found["process"] = origin | {"made": _now()} | found["process"]
+            yield process, found
+
+
+def _settings(benchmark: Benchmark, short: bool) -> list[tuple[str, str]]:
+    """(precision, place) of every process; the first ones only, if it is to be short."""
+    precisions, places = (of[:1] if short else of for of in (benchmark.precisions, benchmark.places))
+    return [(precision, place) for precision in precisions for place in places]
+
+
+def _run(name: str, options: Options) -> dict[str, Any]:
+    """What a script finds in a process of its own, or the last line of its error as the reason to leave it out."""
+    with tempfile.TemporaryDirectory(prefix="calojax-bench-") as folder:
+        told, said = Path(folder, "options.json"), Path(folder, "result.json")
+        told.write_text(json.dumps(options._asdict()))
+        command = [sys.executable, "-m", "benchmarks.running", name, str(told), str(said)]
+        done = subprocess.run(command, cwd=ROOT, env=environment(options), capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return json.loads(said.read_text())
+        sys.stderr.write(f"\n{done.stderr}")
+        return {"reason": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
+
+
+def _origin() -> dict[str, Any]:
+    """Which code is measured, where git knows."""
+    ask = lambda *words: subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    try:
+        return {"commit": ask("rev-parse", "--short", "HEAD").strip(), "dirty": bool(ask("status", "--porcelain"))}
+    except OSError:
+        return {"commit": "", "dirty": None}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,57 @@
+"""The suite runs end to end, keeps what others measured, and says what it cannot use."""
+
+import json
+
+import pytest
+
+import benchmarks
+from benchmarks import files, machine, suite
+from calojax import cli
+
+
+@pytest.mark.slow
+def test_one_short_benchmark_from_the_command_line(tmp_path, capsys):
+    out = tmp_path / "found.json"
+    assert cli.main(["bench", "generation", "--short", "--out", str(out)]) == 0
+    results = files.read(out)
+    row = results["results"]["generation/float32/one/batch=1/arrays"]
+    assert row["value"]["median"] > 0 and row["gflop_at_ceiling"]["median"] > 0 and row["checked"]["same_again"]
+    process = results["processes"]["generation/float32/one"]
+    assert process["ceilings"]["copy, GB/s"]["least"] > 0 and process["versions"]["jax"]
+    assert results["machine"] == machine.describe()
+    said = capsys.readouterr().out
+    assert "batch=1/arrays" in said and process["commit"] in said
+    assert cli.main(["bench", "--compare", str(out), str(out)]) == 0
+    assert "0 slower, 0 faster, 1 unchanged within noise" in capsys.readouterr().out
+
+
+def test_results_of_others_stay_and_failures_are_named(tmp_path, monkeypatch):
+    here, out = machine.describe(), tmp_path / "a.json"
+    kept = files.empty(here) | {"results": {"couplings/float32/one/a": {}, "generation/float32/one/old": {}}}
+    files.write(out, kept)
+    monkeypatch.setattr(suite, "TABLE", {"generation": benchmarks.Benchmark("?", ("one", "gpu"), ("float32",))})
+    monkeypatch.setattr(suite, "_run", lambda name, options: {"reason": "it broke"})
+    monkeypatch.setattr(suite.machine, "describe", lambda: here | {"gpus": []})
+    suite.run(out=out)
+    found = json.loads(out.read_text())
+    assert found["results"] == {"couplings/float32/one/a": {}}
+    assert found["left_out"] == {"generation/float32/one": "it broke", "generation/float32/gpu": "no GPU here"}
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["--compare", "a.json", "b.json"]])
+def test_what_cannot_be_used_is_one_sentence(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["bench", *arguments]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_file_of_another_machine_is_refused(tmp_path, capsys):
+    out = tmp_path / "a.json"
+    files.write(out, files.empty(machine.describe() | {"cpu": "another"}))
+    assert cli.main(["bench", "generation", "--short", "--out", str(out)]) == 2
+    assert "another machine" in capsys.readouterr().err
+
+
+def test_every_benchmark_has_its_script_and_every_script_with_rows_its_entry():
+    scripts = {path.stem for path in files.FOLDER.parent.glob("*.py") if "\ndef run(options" in path.read_text()}
+    assert scripts == set(benchmarks.TABLE)
