@@ -170,7 +170,7 @@ def _condition(params, kept, setting, shape):
         points = jax.nn.relu(dense.apply(params["point"], jnp.concatenate([kept, setting.context])))
         mean = sets.mean_by_owner(points, setting.owner, setting.real, setting.showers)
         hidden += sets.of_owner(dense.apply(params["pooled"], mean), setting.owner)
-    return dense.apply_stack(params["rest"], jax.nn.relu(hidden))
+    return dense.apply_stack_folded(params["rest"], jax.nn.relu(hidden))
 
 
 def _front(layers, x, setting, shape, *, inverse):

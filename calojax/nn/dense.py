@@ -43,8 +43,17 @@ def narrowed(params: Any) -> Any:
 
 def apply(layer: Dense, x: Array) -> Array:
     """x (in, E) -> (out, E)."""
-    product = _narrow_product if isinstance(layer, Narrow) else jnp.matmul
-    return product(layer.weight, x) + layer.bias[:, None]
+    return _product(layer)(layer.weight, x) + layer.bias[:, None]
+
+
+def apply_folded(layer: Dense, x: Array) -> Array:
+    """`apply` with the bias inside the product (and as narrow as it), the weight of a row of ones.
+
+    For a layer whose arrays are slices of longer ones, as in a scan over layers: XLA fuses the slice of an added bias
+    into everything that uses a part of the outcome, and these loops are then not vectorised.
+    """
+    weight = jnp.concatenate([layer.weight, layer.bias[:, None]], 1)
+    return _product(layer)(weight, jnp.concatenate([x, jnp.ones((1, x.shape[1]))]))
 
 
 def init_stack(key: Array, sizes: tuple[int, ...], *, last_scale: float = 0.0) -> tuple[Dense, ...]:
@@ -56,10 +65,23 @@ def init_stack(key: Array, sizes: tuple[int, ...], *, last_scale: float = 0.0) -
 
 def apply_stack(layers: tuple[Dense, ...], x: Array, context: Array | None = None) -> Array:
     """x (sizes[0], E) -> (sizes[-1], E), rectified between the layers; context (sizes[1], E) is added to the first."""
+    return apply(layers[-1], _hidden(layers, x, context))
+
+
+def apply_stack_folded(layers: tuple[Dense, ...], x: Array, context: Array | None = None) -> Array:
+    """`apply_stack` with the last bias inside the product, see `apply_folded`."""
+    return apply_folded(layers[-1], _hidden(layers, x, context))
+
+
+def _hidden(layers, x, context):
     for number, layer in enumerate(layers[:-1]):
         x = apply(layer, x)
         x = jax.nn.relu(x if number or context is None else x + context)
-    return apply(layers[-1], x)
+    return x
+
+
+def _product(layer):
+    return _narrow_product if isinstance(layer, Narrow) else jnp.matmul
 
 
 @jax.custom_vjp

@@ -25,6 +25,7 @@ from jax import Array
 
 FLOOR = 1e-2  # smallest share of a bin, smallest slope
 _UNIT_SLOPE = math.log(math.expm1(1 - FLOOR))  # softplus of it is 1 - FLOOR: a raw slope of 0 is a slope of 1
+_STEEPEST = 80.0  # raw sizes are clipped there: exponentials and their sums stay finite and above 0 in float32
 _OUTER = 0.0  # raw slope at the ends: 1, that of the tails
 
 
@@ -90,8 +91,9 @@ def _forward_gradient(bound, saved, cotangents):
     moved = lambda x, x0, w, y0, h, d0, d1: _move(x, _Bin(x0, w, y0, h, d0, d1, index), bound)
     _, pull_back = jax.vjp(moved, x, *picked[:6])
     g_x, g_x0, g_w, g_y0, g_h, g_d0, g_d1 = pull_back(cotangents)
-    g_widths = _softmax_gradient(raw[:bins], index, g_x0, g_w, picked.x0, picked.w, bound)
-    g_heights = _softmax_gradient(raw[bins : 2 * bins], index, g_y0, g_h, picked.y0, picked.h, bound)
+    sizes = _sizes(raw, bound)
+    g_widths = _softmax_gradient(sizes.widths, index, g_x0, g_w, picked.x0, picked.w, bound)
+    g_heights = _softmax_gradient(sizes.heights, index, g_y0, g_h, picked.y0, picked.h, bound)
     g_slopes = [jnp.where(index == k + 1, g_d0, 0.0) + jnp.where(index == k, g_d1, 0.0) for k in range(bins - 1)]
     return g_x, jnp.stack(g_widths + g_heights + g_slopes)
 
@@ -99,45 +101,61 @@ def _forward_gradient(bound, saved, cotangents):
 _forward.defvjp(_forward_saving, _forward_gradient)
 
 
-def _softmax_gradient(raw, index, g_edge, g_size, edge, size, bound):
+def _softmax_gradient(shares, index, g_edge, g_size, edge, size, bound):
     """Gradient to raw sizes: bins left of `index` move its edge, bin `index` is its size; then the softmax's own."""
-    bins = raw.shape[0]
-    shares, _ = _shares(raw)
+    bins = shares.powers.shape[0]
     floor, room = 2 * bound * FLOOR, 2 * bound * (1 - bins * FLOOR)
-    mean = g_edge * (edge + bound - index * floor) + g_size * (size - floor)  # room * sum_j p_j g_j
+    mean = (g_edge * (edge + bound - index * floor) + g_size * (size - floor)) / room  # sum_j p_j g_j
     out = []
     for k in range(bins):
         g = jnp.where(index > k, g_edge, jnp.where(index == k, g_size, 0.0))
-        out.append(shares[k] * (room * g - mean))
+        out.append(shares.powers[k] * shares.scale * (g - mean))
     return out
 
 
-def _shares(raw):
-    largest = raw[0]
-    for k in range(1, raw.shape[0]):
-        largest = jnp.maximum(largest, raw[k])
-    powers = [jnp.exp(raw[k] - largest) for k in range(raw.shape[0])]
-    scale = 1.0 / sum(powers)
-    return [p * scale for p in powers], scale
+class _Shares(NamedTuple):
+    """Bins are scale * powers[k] beyond the floor: powers (K, *S), scale (S)."""
+
+    powers: Array
+    scale: Array
+
+    def size(self, k: int, bound: float) -> Array:
+        return self.powers[k] * self.scale + 2 * bound * FLOOR
+
+
+class _Sizes(NamedTuple):
+    widths: _Shares
+    heights: _Shares
+
+
+def _sizes(raw, bound) -> _Sizes:
+    """Of all bins. Barriers keep the exponentials in a loop of their own: XLA would otherwise fuse them into everything
+    that uses a bin, and compute each of them several times."""
+    bins = (raw.shape[0] + 1) // 3
+    room = 2 * bound * (1 - bins * FLOOR)
+    # nothing overflows, and the largest need not be subtracted, which takes longer
+    (powers,) = jax.lax.optimization_barrier((jnp.exp(jnp.clip(raw[: 2 * bins], -_STEEPEST, _STEEPEST)),))
+    of_kind = powers[:bins], powers[bins:]
+    scales = jax.lax.optimization_barrier(tuple(room / sum(p[k] for k in range(bins)) for p in of_kind))
+    return _Sizes(*(_Shares(p, scale) for p, scale in zip(of_kind, scales, strict=True)))
 
 
 def _pick(value, raw, bound, *, by_height) -> _Bin:
     """Walk the knots and keep the bin that holds the value (clipped into the interval first)."""
     bins = (raw.shape[0] + 1) // 3
-    floor, room = 2 * bound * FLOOR, 2 * bound * (1 - bins * FLOOR)
-    widths = [floor + room * p for p in _shares(raw[:bins])[0]]
-    heights = [floor + room * p for p in _shares(raw[bins : 2 * bins])[0]]
-    slopes = raw[2 * bins :]
+    sizes, slopes = _sizes(raw, bound), raw[2 * bins :]
     outer = jnp.full_like(value, _OUTER)
     inside = jnp.clip(value, -bound, bound)
     x = y = x0 = y0 = jnp.full_like(value, -bound)
-    w, h, d0, d1 = widths[0], heights[0], outer, slopes[0]
+    width, height = w, h = tuple(of_kind.size(0, bound) for of_kind in sizes)
+    d0, d1 = outer, slopes[0]
     index = jnp.zeros(value.shape, jnp.int32)
     for k in range(1, bins):
-        x, y = x + widths[k - 1], y + heights[k - 1]
+        x, y = x + width, y + height
+        width, height = (of_kind.size(k, bound) for of_kind in sizes)
         right = inside >= (y if by_height else x)
         x0, y0 = jnp.where(right, x, x0), jnp.where(right, y, y0)
-        w, h = jnp.where(right, widths[k], w), jnp.where(right, heights[k], h)
+        w, h = jnp.where(right, width, w), jnp.where(right, height, h)
         d0 = jnp.where(right, slopes[k - 1], d0)
         d1 = jnp.where(right, slopes[k] if k < bins - 1 else outer, d1)
         index = jnp.where(right, k, index)

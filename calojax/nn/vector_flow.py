@@ -95,5 +95,5 @@ def sample(params: Params, key: Array, context: Array, shape: Shape) -> Array:
 
 
 def _condition(layers, staying, context, shape):
-    raw = dense.apply_stack(layers, jnp.concatenate([staying, context]))
+    raw = dense.apply_stack_folded(layers, jnp.concatenate([staying, context]))
     return raw.reshape(-1, *staying.shape)

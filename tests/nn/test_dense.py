@@ -49,3 +49,10 @@ def test_narrowed_changes_layers_wherever_they_are_and_nothing_else():
     found = dense.narrowed(params)
     assert isinstance(found["a"], dense.Narrow) and isinstance(found["b"][1][0], dense.Narrow)
     assert all(a is b for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(params), strict=True))
+
+
+def test_a_folded_bias_is_the_bias():
+    layers = dense.init_stack(jax.random.key(0), (5, 8, 3), last_scale=1.0)
+    layers = jax.tree.map(lambda a: a + 0.3, layers)
+    x = jax.random.normal(jax.random.key(1), (5, 40))
+    np.testing.assert_allclose(dense.apply_stack_folded(layers, x), dense.apply_stack(layers, x), rtol=1e-4, atol=1e-4)
