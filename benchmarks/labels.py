@@ -26,7 +26,9 @@ class Named(NamedTuple):
 
 def place(axis: Any, points: list[Named]) -> None:
     """Write each name near its point, with a line to it where it had to go further; the crowded ones first."""
-    canvas = axis.figure.canvas
+    from matplotlib.patheffects import withStroke  # noqa: PLC0415  (as everywhere, not before a figure is drawn)
+
+    canvas, around = axis.figure.canvas, [withStroke(linewidth=2.5, foreground="white")]
     scale = axis.figure.dpi / 100
     at = axis.transData.transform([(point.x, point.y) for point in points])
     taken = [np.array([*(xy - p.half * scale), *(xy + p.half * scale)]) for xy, p in zip(at, points, strict=True)]
@@ -35,6 +37,7 @@ def place(axis: Any, points: list[Named]) -> None:
     for i in sorted(range(len(points)), key=lambda i: -crowd[i]):
         point = points[i]
         look = {"color": point.colour, "fontsize": point.size, "fontweight": point.weight}
+        look["path_effects"] = around  # what runs behind a name does not blot it
         text = axis.text(0, 0, point.text, ha="center", va="center", zorder=5, **look)
         size = np.array(text.get_window_extent(canvas.get_renderer()).size) + 2 * _ROOM * scale
         others = [box for k, box in enumerate(taken) if k != i]

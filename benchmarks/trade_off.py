@@ -2,8 +2,8 @@
 
     python -m benchmarks.trade_off JUDGED RESULTS.json --out FILE.png
 
-JUDGED: folder of `calojax evaluate`; RESULTS: file of `calojax bench generation`; FILE: PNG, SVG or PDF. Published points
-(benchmarks/published_times.json and calojax/evaluation/published.json) are of other showers on other machines.
+JUDGED: folder of `calojax evaluate`; RESULTS: file of `calojax bench generation`; FILE: PNG, SVG or PDF. Published
+points (benchmarks/published_times.json, calojax/evaluation/published.json) are of other showers on other machines.
 """
 
 import argparse
@@ -36,7 +36,10 @@ _COMPATIBLE = 2.0  # errors: an excess below that is shown as an upper limit
 
 
 class Point(NamedTuple):
-    """A generator: its AUC, its FPD above that of real showers, both with errors, and ms per shower by place and batch."""
+    """A generator: AUC, FPD above that of real showers, both with errors, and ms per shower by place and batch.
+
+    kind: one of KINDS; None for ours.
+    """
 
     name: str
     kind: str | None
@@ -137,7 +140,7 @@ def _panel(axis: Any, quality: str, place: tuple[str, int], points: list[Point])
         axis.errorbar(x, y, 0.35 * y if limit else error, uplims=limit, lw=1.2, capsize=2, zorder=4, **look)
         size = {"size": 12.5, "weight": "bold", "half": 12.0} if ours else {}
         named.append(labels.Named(x, y, point.name, colour, **size))
-    axis.set(xscale="log", xlim=(0.5, 2e6))
+    axis.set(xscale="log", xlim=(0.1, 3e6))
     if quality == "auc":
         axis.axhline(0.5, color=drawing.COLOURS["independent"], ls="--", lw=1)
         said = {"ha": "right", "size": 9.5, "color": drawing.COLOURS["independent"]}
@@ -147,7 +150,7 @@ def _panel(axis: Any, quality: str, place: tuple[str, int], points: list[Point])
         axis.set(yscale="log", ylim=(5e-3, 10))
     if place not in points[-1].ms:
         red = drawing.COLOURS["generated"]
-        axis.text(0.97, 0.9, f"{points[-1].name}: not measured", ha="right", color=red, transform=axis.transAxes)
+        axis.text(0.97, 0.32, f"{points[-1].name}: not measured", ha="right", color=red, transform=axis.transAxes)
     return named
 
 

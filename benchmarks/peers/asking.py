@@ -63,22 +63,22 @@ def running(interpreter: str | Path, name: str) -> Iterator[Peer]:
     """A worker for MODULE:CLASS in this interpreter; raises PeerFailed where that cannot be loaded."""
     with tempfile.TemporaryFile() as complaints, ExitStack() as stack:
         command = [str(interpreter), "-m", "benchmarks.peers.worker", name]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": complaints, "text": True}
         try:
-            process = stack.enter_context(
-                subprocess.Popen(
-                    command,
-                    cwd=ROOT,
-                    env=os.environ | ONE_THREAD,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=complaints,
-                    text=True,
-                )
-            )
+            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | ONE_THREAD, **pipes)
         except OSError as error:
             raise PeerFailed(f"{interpreter} does not start: {error.strerror}") from error
-        stack.callback(process.kill)
+        stack.callback(_end, process)
         yield Peer(process, complaints)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):  # what was not read any more
+            if pipe:
+                pipe.close()
+    process.wait()
 
 
 @contextmanager
