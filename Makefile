@@ -14,7 +14,7 @@ UNBOUNDED = import re, tomllib; project = tomllib.load(open("pyproject.toml", "r
 # a worker takes up to 2.5 GB; the tests of a file stay together, as they share what is costly
 PYTEST_RUN = -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-.PHONY: demo test test-newest lint types bench docs clean
+.PHONY: demo test test-newest lint types bench bench-peers docs clean
 
 demo: $(VENV)/.installed
 	@rm -rf runs/demo
@@ -40,6 +40,12 @@ types: $(VENV)/.installed-lint
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/calojax bench
+
+# the packages to compare with, several GB of them; the benchmarks go on without those that do not install
+bench-peers:
+	$(PYTHON) -m venv .venv-peers
+	@for file in torch.txt jax.txt distances.txt "jetnet.txt --no-deps"; do \
+	  .venv-peers/bin/pip install --quiet --requirement benchmarks/peers/$$file || echo "not installed: $$file" >&2; done
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/zensical build

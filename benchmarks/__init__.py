@@ -33,4 +33,6 @@ TABLE = {
     "detectors": Benchmark("whether a shower costs what its hits cost, or what the cells of its detector cost"),
     "scaling": Benchmark("whether several devices, and several processes, come to what one does", ("all",)),
     "starting": Benchmark("how long a user waits for the first shower after starting a process, compiled and not"),
+    "couplings": Benchmark("how much faster coupling flows are than those of nflows, zuko and flowjax"),
+    "distances": Benchmark("how much faster FPD, KPD and PRDC are than in jetnet and prdc, and how far apart"),
 }

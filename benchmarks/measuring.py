@@ -4,6 +4,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 DISTURBED = 0.05  # share of the wall time that other programs may take of one thread before CPU time counts instead
@@ -46,15 +47,20 @@ def measured(calls: Mapping[str, Callable[[], Any]], rounds: int, seconds: float
     """
     for call in calls.values():
         _once(call)
-    medians: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    return in_turns({name: partial(turn, call, seconds) for name, call in calls.items()}, rounds)
+
+
+def in_turns(turns: Mapping[str, Callable[[], tuple[float, float]]], rounds: int) -> dict[str, Timing]:
+    """In every round every turn, each saying its seconds of wall and CPU time; those of another process, say."""
+    medians: dict[str, list[tuple[float, float]]] = {name: [] for name in turns}
     for _ in range(rounds):
-        for name, call in calls.items():
-            medians[name].append(_turn(call, seconds))
+        for name, one in turns.items():
+            medians[name].append(one())
     return {name: Timing(*map(spread, zip(*of, strict=True))) for name, of in medians.items()}
 
 
-def _turn(call: Callable[[], Any], seconds: float) -> tuple[float, float]:
-    """Medians of wall and CPU time of the calls of one turn."""
+def turn(call: Callable[[], Any], seconds: float) -> tuple[float, float]:
+    """Medians of wall and CPU time of calls for about `seconds`, one at least."""
     until, times = time.perf_counter() + seconds, [_once(call)]
     while time.perf_counter() < until:
         times.append(_once(call))

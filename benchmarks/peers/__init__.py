@@ -1,0 +1,1 @@
+"""Other libraries, each in a process of its own that stays up and answers: see `asking` and `worker`."""
