@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
 
 from calojax import errors
-from calojax.generation.config import Generation
+from calojax.generation.config import Generation, Precision
 from calojax.training.config import Training
 
 Coupling = Literal["gumbel-mixture", "rqs"]
 Dequantisation = Literal["conditional", "published"]
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

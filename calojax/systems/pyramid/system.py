@@ -4,6 +4,7 @@ import itertools
 import math
 from bisect import bisect_left
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def generate(
     """Complete showers of one tile: conditions["incident_energy"] (T,), MeV; keys (T,); capacity: of `capacities`."""
     known, (rings, hits) = model.constants, capacity
     energy = conditions["incident_energy"].astype(jnp.float32)
-    drawn = showers.draw(model.params, energy, keys, capacity, config.model, known)
+    networks = replace(config.model, precision=config.generation.precision or config.model.precision)
+    drawn = showers.draw(model.params, energy, keys, capacity, networks, known)
     cells = drawn.cells.shape[0]
     flat = jnp.nonzero(drawn.cells.T.ravel(), size=hits, fill_value=rings * cells)[0]
     place, alpha, used = jnp.minimum(flat // cells, rings - 1), flat % cells, flat < rings * cells

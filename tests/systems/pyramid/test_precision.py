@@ -54,6 +54,13 @@ def programs(small, batch, precision):
     )(model, energy, keys)
 
 
+def test_showers_may_be_drawn_in_another_precision_than_was_trained_in(small, batch):
+    _, as_trained = programs(small, batch, "bfloat16")
+    generation = dataclasses.replace(small[0].generation, precision="bfloat16")
+    _, drawn = programs((dataclasses.replace(small[0], generation=generation), small[1]), batch, "float32")
+    assert str(drawn) == str(as_trained)
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_only_operands_of_products_are_bfloat16(small, batch, precision):
     narrow = lambda variables: [v.aval.dtype == jnp.bfloat16 for v in variables]
