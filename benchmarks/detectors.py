@@ -142,13 +142,13 @@ def draw(results: dict[str, Any], process: str, out: Path) -> None:
                 x, y = [of["hits"] for of in rows.values()], [value(of) for of in rows.values()]
                 axis.plot(x, y, marker=marker, ms=6, color=colour, label=label, lw=1.6)
                 if axis is axes[0]:
-                    for gev, px, py in zip(rows, x, y, strict=True):
-                        place = (-7, 3) if name == "ds3" else (2, -16)
-                        axis.annotate(
-                            f"{gev} GeV", (px, py), place, textcoords="offset points", fontsize=9, color=colour
-                        )
+                    below = name == "ds2"
+                    look = {"fontsize": 9, "color": colour, "textcoords": "offset points"}
+                    look |= {"ha": "left", "va": "top"} if below else {"ha": "right", "va": "bottom"}
+                    for gev, *point in zip(rows, x, y, strict=True):
+                        axis.annotate(f"{gev} GeV", point, (3, -5) if below else (-3, 5), **look)
             axis.set(xscale="log", yscale="log", xlabel="hit cells per shower", title=words)
-            axis.margins(0.12, 0.16)
+            axis.margins(0.16, 0.16)
         axes[-1].legend(loc="upper left")
         drawn.savefig(out, dpi=200)
 
