@@ -38,26 +38,24 @@ class Tile(NamedTuple):
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Rows DETECTOR/ENERGY in ms per shower, and per hit; ratio/ENERGY: a hit of data set 3 in those of data set 2."""
+    """Rows DETECTOR/ENERGY in ms per shower; ratio/ENERGY: of data set 3 to data set 2 with as many hits."""
     jax.config.update("jax_enable_compilation_cache", False)
     showers, asked = (2, ENERGIES[:1]) if options.short else (_TILE, ENERGIES)
     tiles = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in EXPERIMENTS:
-            fresh = model(name, Path(folder), options)
+            fresh = model(name, Path(folder), options.short)
             tiles |= {f"{name}/{gev} GeV": tile(fresh, gev, showers) for gev in asked}
-    product, flop = machine.product(options.precision)
-    calls = {"ceiling": product} | {key: made.call for key, made in tiles.items()}
+    calls = {"ceiling": machine.product("float32")[0]} | {key: made.call for key, made in tiles.items()}
     timings = measuring.measured(calls, options.rounds, options.seconds)
-    limit = (timings["ceiling"], flop)
+    limit = (timings["ceiling"], machine.FLOP)
     rows = {key: row(made, timings[key], limit, showers, options.place) for key, made in tiles.items()}
     return {"results": rows | ratios(rows), "left_out": {}}
 
 
-def model(name: str, folder: Path, options: Options) -> subject.Subject:
+def model(name: str, folder: Path, short: bool) -> subject.Subject:
     """A fresh pyramid that knows the sizes of showers in a detector: of the sample, or of the toy made of it."""
-    few = ["data.rows=50"] if options.short else []
-    asked = experiments.read(EXPERIMENTS[name], [f"model.precision={options.precision}", *few])
+    asked = experiments.read(EXPERIMENTS[name], ["data.rows=50"] if short else [])
     system, source = systems.load(asked.system), data.sample(asked.system)
     if name == "ds3":
         finer.write(source, folder / "toy.hdf5", rows=asked.config.data.rows)
@@ -91,9 +89,7 @@ def tile(of: subject.Subject, gev: float, showers: int) -> Tile:
     return Tile(lambda: compiled(*arguments), found, capacity, counted, mib, compile_s)
 
 
-def row(
-    made: Tile, timing: measuring.Timing, ceiling: tuple[measuring.Timing, float], showers: int, place: str
-) -> dict[str, Any]:
+def row(made: Tile, timing: measuring.Timing, ceiling: measuring.Ceiling, showers: int, place: str) -> dict[str, Any]:
     """Of a tile: ms per shower, beside how many hits that was for; raises if they are none or not finite."""
     hits = float(made.found.count.mean())
     energy = made.found.energy[: made.found.count.sum()]
@@ -112,21 +108,21 @@ def row(
 
 def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Showers of data set 3 in units of those of data set 2 with as many hits, where there are some to both sides."""
-    small, large = ([rows[key] for key in rows if key.startswith(name)] for name in EXPERIMENTS)
+    small = [row for key, row in rows.items() if key.startswith("ds2/")]
+    hits = [other["hits"] for other in small]
     found = {}
-    for one in large:
-        hits = [other["hits"] for other in small]
+    for name, one in ((key.removeprefix("ds3/"), row) for key, row in rows.items() if key.startswith("ds3/")):
         if not min(hits) <= one["hits"] <= max(hits):
             continue
-        alike = lambda values, hits=hits, one=one: np.exp(np.interp(np.log(one["hits"]), np.log(hits), np.log(values)))
+        alike = lambda values, one=one: np.exp(np.interp(np.log(one["hits"]), np.log(hits), np.log(values)))
         of_rounds = zip(one["value"]["rounds"], *(other["value"]["rounds"] for other in small), strict=True)
         spread = measuring.spread(ms / alike(others) for ms, *others in of_rounds)
         more = {key: one[key] / alike([other[key] for other in small]) for key in ("mflop", "kib_per_shower")}
-        found[f"ratio at {one['hits']:.0f} hits"] = measuring.row(spread, "x", **more)
+        found[f"ratio/{name}"] = measuring.row(spread, "x", hits=one["hits"], **more)
     return found
 
 
-_LOOK = {"ds2": ("data set 2: 6,480 cells", "#2f6f9f", "o"), "ds3": ("data set 3: 40,500 cells", "#c8102e", "s")}
+_LOOK = {"ds2": ("data set 2: 6,480 cells", "#2f6f9f", "o"), "ds3": ("data set 3 (toy): 40,500 cells", "#c8102e", "s")}
 
 
 def draw(results: dict[str, Any], process: str, out: Path) -> None:
@@ -146,13 +142,13 @@ def draw(results: dict[str, Any], process: str, out: Path) -> None:
                 x, y = [of["hits"] for of in rows.values()], [value(of) for of in rows.values()]
                 axis.plot(x, y, marker=marker, ms=6, color=colour, label=label, lw=1.6)
                 if axis is axes[0]:
-                    for gev, px, py in zip(rows, x, y, strict=True):
-                        place = (-7, 3) if name == "ds3" else (2, -16)
-                        axis.annotate(
-                            f"{gev} GeV", (px, py), place, textcoords="offset points", fontsize=9, color=colour
-                        )
+                    below = name == "ds2"
+                    look = {"fontsize": 9, "color": colour, "textcoords": "offset points"}
+                    look |= {"ha": "left", "va": "top"} if below else {"ha": "right", "va": "bottom"}
+                    for gev, *point in zip(rows, x, y, strict=True):
+                        axis.annotate(f"{gev} GeV", point, (3, -5) if below else (-3, 5), **look)
             axis.set(xscale="log", yscale="log", xlabel="hit cells per shower", title=words)
-            axis.margins(0.12, 0.16)
+            axis.margins(0.16, 0.16)
         axes[-1].legend(loc="upper left")
         drawn.savefig(out, dpi=200)
 

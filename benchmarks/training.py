@@ -35,14 +35,15 @@ def rows(trainer: stepping.Trainer, batch: int, options: Options) -> dict[str, A
         return values
 
     machine.forget_peak()
-    product, flop = machine.product(options.precision)
-    timings = measuring.measured({"ceiling": product, "step": advance}, options.rounds, options.seconds)
+    products = {precision: machine.product(precision)[0] for precision in ("float32", options.precision)}
+    timings = measuring.measured(products | {"step": advance}, options.rounds, options.seconds)
     found = stepping.checked(losses)
     step = measuring.timed(
         timings["step"],
         options.place,
         "ms per step",
-        ceiling=(timings["ceiling"], flop),
+        ceiling=(timings["float32"], machine.FLOP),
+        own_ceiling=(timings[options.precision], machine.FLOP),
         mflop=counted["products"] / 1e6,
         transcendentals=counted["transcendentals"],
         size={"batch": batch},
