@@ -37,6 +37,12 @@ class Logit(Protocol):
     def __call__(self, step: Array, cell: Array, memory: Any, owed: Array, left: Array, /) -> Array: ...
 
 
+class Decide(Protocol):
+    """What decides about some of the elements: (place (C,) in the list, owed (C,), left (C,)) -> logit (C,)."""
+
+    def __call__(self, place: Array, owed: Array, left: Array, /) -> Array: ...
+
+
 class Memory(NamedTuple):
     """What the decision sees of the cells placed before: at first, with one more of them, and the pattern in it.
 
@@ -63,6 +69,37 @@ def interleaved(n: int) -> np.ndarray:
     bits = max(1, (n - 1).bit_length())
     reverse = [int(format(i, f"0{bits}b")[::-1], 2) for i in range(n)]
     return np.argsort(np.asarray(reverse), kind="stable").astype(np.int32)
+
+
+def where_open(look: Callable[[Array, Any], Decide], chunk: int) -> Logit:
+    """A logit that is computed for the elements with a choice alone, `chunk` of them at a time, and 0 for all others.
+
+    look: (step, memory) -> what decides about some elements.
+    """
+
+    def logit(step, cell, memory, owed, left):
+        elements = owed.shape[0]
+        listed, count = _listed((owed > 0) & (owed < left), chunk)
+        decide = look(step, memory)
+
+        def some(number, found):
+            place = jax.lax.dynamic_slice_in_dim(listed, number * chunk, chunk)
+            at = jnp.minimum(place, elements - 1)
+            take = lambda x: x.at[at].get(mode="promise_in_bounds", wrap_negative_indices=False)
+            return found.at[place].set(decide(at, take(owed), take(left)), mode="drop", unique_indices=True)
+
+        return jax.lax.fori_loop(0, -(-count // chunk), some, jnp.zeros(elements))
+
+    return logit
+
+
+def _listed(chosen, more):
+    """Places of the chosen of E elements, E after the last one and in `more` places beyond; and their number."""
+    elements = chosen.shape[0]
+    place = jnp.cumsum(chosen, dtype=jnp.int32)
+    empty = jnp.full(elements + more, elements, jnp.int32)
+    target = jnp.where(chosen, place - 1, elements + more)
+    return empty.at[target].set(jnp.arange(elements, dtype=jnp.int32), mode="drop", unique_indices=True), place[-1]
 
 
 def score(logit: Logit, order: Array, k: Array, real: Array, pattern: Array, memory: Memory | None = None) -> Placed:
@@ -93,7 +130,7 @@ def _place(logit, order, k, real, given, choose, memory):
 
     start = (remember.start, k, jnp.sum(real, 0), jnp.zeros(real.shape[1]))
     steps = (jnp.arange(order.shape[0]), order, _by_step(real, order), given)
-    before, (last, _, exists, mine) = (jax.tree.map(lambda x: x[part], steps) for part in (slice(-1), -1))
+    before, (last, _, exists, mine) = (tuple(x[:-1] for x in steps), tuple(x[-1] for x in steps))
     (memory, owed, _, total), _ = jax.lax.scan(jax.checkpoint(body), start, before)
     hit = choose(mine, (owed > 0).astype(total.dtype)) & exists  # no choice is left
     return Placed(remember.pattern(remember.put(memory, last, hit)), total)
@@ -101,6 +138,6 @@ def _place(logit, order, k, real, given, choose, memory):
 
 def _by_step(values, order):
     """values (n, E) of the cell of each step: (steps, E); 0 where there is none."""
-    return jnp.where(
-        order < len(values), jnp.take_along_axis(values, jnp.minimum(order, len(values) - 1), axis=0), 0
-    ).astype(values.dtype)
+    n, elements = values.shape
+    at = jnp.minimum(order, n - 1) * elements + jnp.arange(elements)
+    return jnp.where(order < n, values.ravel().at[at].get(mode="promise_in_bounds"), 0).astype(values.dtype)

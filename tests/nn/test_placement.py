@@ -70,6 +70,39 @@ def test_probabilities_of_all_patterns_with_k_hits_add_up_to_one(k):
     assert float(jnp.exp(scored.log_probability).sum()) == pytest.approx(1.0, abs=1e-5)
 
 
+def test_the_last_step_asks_for_no_logit(order):
+    k = jax.random.randint(jax.random.key(0), (PARENTS,), 0, N + 1)
+    real, uniforms = jnp.ones((N, PARENTS), bool), jax.random.uniform(jax.random.key(1), (N, PARENTS))
+    but_last = lambda step, *given: jnp.where(step == N - 1, jnp.nan, depends_on_neighbours(step, *given))
+    drawn = [placement.draw(logit, order, k, real, uniforms) for logit in (but_last, depends_on_neighbours)]
+    scored = placement.score(but_last, order, k, real, drawn[0].pattern)
+    chex.assert_trees_all_equal(*drawn)
+    np.testing.assert_allclose(scored.log_probability, drawn[1].log_probability, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, PARENTS, 2 * PARENTS])
+@pytest.mark.parametrize("most", [0, 1, N])
+def test_logits_are_needed_only_where_a_decision_is_open(order, chunk, most):
+    k = jax.random.randint(jax.random.key(0), (PARENTS,), 0, most + 1)
+    real, uniforms = jnp.ones((N, PARENTS), bool), jax.random.uniform(jax.random.key(1), (N, PARENTS))
+
+    def look(step, states):
+        def decide(place, owed, left):
+            open_ = (owed > 0) & (owed < left)
+            logit = depends_on_neighbours(step, order[step][place], states[:, place], owed, left)
+            return jnp.where(open_, logit + 0.1 * owed, jnp.nan)
+
+        return decide
+
+    def dense(step, cell, states, owed, left):
+        return depends_on_neighbours(step, cell, states, owed, left) + 0.1 * owed
+
+    draw = jax.jit(lambda logit: placement.draw(logit, order, k, real, uniforms), static_argnums=0)
+    found, expected = draw(placement.where_open(look, chunk)), draw(dense)
+    np.testing.assert_array_equal(found.pattern, expected.pattern)
+    np.testing.assert_allclose(found.log_probability, expected.log_probability, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("n", [1, 2, 9, 10, 16, 45, 50])
 def test_interleaved_is_a_permutation_spread_over_the_circle(n):
     order = placement.interleaved(n)

@@ -7,6 +7,7 @@ import numpy as np
 
 from calojax.geometry import Cylinder
 from calojax.nn import cdf
+from calojax.systems.pyramid import windows
 from calojax.systems.pyramid.coarse import Tree, tree
 
 Numbers = Any  # numpy arrays on the host, JAX arrays in a program
@@ -44,6 +45,7 @@ class Constants(NamedTuple):
     layer_features: Numbers  # (F, L) position of a layer
     ring_features: Numbers  # (F', N) position of a ring
     ring_size: Numbers  # (N,) cells of a ring
+    windows: windows.Windows  # what the cells of a ring see
     turns: Numbers  # scalar: turns about the axis that take every ring into itself
     hit_layers: Numbers  # (L + 1,) log probability of the number of hit layers
     layer_size: LayerSize
@@ -75,6 +77,7 @@ def build(geometry: Cylinder, threshold: float, statistics: dict[str, np.ndarray
         layer_features=_layer_features(geometry.n_layers),
         ring_features=_ring_features(whole),
         ring_size=(whole.ring_cells >= 0).sum(1),
+        windows=windows.build(whole),
         turns=np.gcd.reduce(geometry.n_alpha[geometry.n_alpha > 1]) if (geometry.n_alpha > 1).any() else 1,
         hit_layers=log(cdf.probabilities(statistics["hit_layers"], pseudo)[0]),
         layer_size=LayerSize(geometry.n_rings * geometry.n_alpha, geometry.n_rings, geometry.n_alpha),
@@ -116,7 +119,7 @@ def _parents(whole: Tree, statistics: dict[str, np.ndarray], pseudo: float) -> d
 
 def _narrow(constants: Any) -> Any:
     """float64 -> float32, int64 -> int32."""
-    to = {"f": np.float32, "i": np.int32, "b": np.bool_}
+    to = {"f": np.float32, "i": np.int32, "u": np.uint32, "b": np.bool_}
     return jax.tree.map(lambda a: np.asarray(a).astype(to[np.asarray(a).dtype.kind]), constants)
 
 

@@ -3,6 +3,9 @@
 A cell sees what is placed of its own ring, of the four rings that share a face with it, all around (a ring that still
 owes its hit has to know where its neighbour's is, however far), and of six more rings near the same angle. What is seen
 of a cell is how far it departs from its ring's mean: 1 - k/n where hit, -k/n where not, 0 where not yet placed.
+
+Where the pattern is known all rings are computed in every step, here; where it is drawn only those with a choice, in
+`drawing`, which is the same network.
 """
 
 from typing import Any, NamedTuple
@@ -16,10 +19,11 @@ from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.coarse import FACES, NEIGHBOURS
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
-from calojax.systems.pyramid.stages import ringbits, ringlist
+from calojax.systems.pyramid.stages import drawing, ringbits, ringlist
 from calojax.systems.pyramid.truth import Rings
+from calojax.systems.pyramid.windows import REACH
 
-REACH = 2  # cells to either side that are seen of the rings that share no face
+_CHUNK = 256  # rings that are computed together where cells are drawn: what they need fits a core's cache
 
 
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
@@ -62,10 +66,10 @@ def draw(
     constants: Constants,
 ) -> Array:
     """Hit cells (A, E) bool, counts (E,) of each ring; uniforms (A, E), one per cell."""
-    around = ringlist.surroundings(rings, constants)
-    logit = _logit(params, incident_energy, rings, counts, around, config, constants)
-    order, real = ringlist.order(uniforms.shape[0], around), _real(rings, constants)
-    return placement.draw(logit, order, counts, real, uniforms, memory(around, order)).pattern
+    order, real = ringlist.order(len(uniforms), ringlist.surroundings(rings, constants)), _real(rings, constants)
+    look = drawing.look(params, incident_energy, rings, counts, config, constants)
+    logit = placement.where_open(look, min(_CHUNK, -(-len(counts) // 2)))
+    return placement.draw(logit, order, counts, real, uniforms, drawing.memory(rings, constants)).pattern
 
 
 class Seen(NamedTuple):

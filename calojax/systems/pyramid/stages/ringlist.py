@@ -1,11 +1,4 @@
-"""What a cell of a hit ring sees of its own ring and of the neighbouring ones, by angle.
-
-The cells of a ring get their turn in the order of `placement.interleaved`, turned on by about a third of a turn from
-layer to layer and by half a turn from ring to ring. So cells at the same angle in neighbouring rings come one after the
-other, and cells of different rings that get their turn at the same time, which cannot see each other, are far apart.
-Everything is seen from the cell, so that one network serves all cells of all rings; a neighbour with another number of
-cells is entered at the cell that holds the same angle.
-"""
+"""What a cell of a hit ring sees of its own ring and of the neighbouring ones, by angle (see `windows`)."""
 
 from typing import NamedTuple
 
@@ -15,6 +8,7 @@ from jax import Array
 from calojax.nn import placement
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.truth import Rings
+from calojax.systems.pyramid.windows import window
 
 
 class Surroundings(NamedTuple):
@@ -47,16 +41,16 @@ def surroundings(rings: Rings, constants: Constants, shift_showers: int = 0) -> 
     owner = (jnp.minimum(rings.owner, showers - 1) + shift_showers) % showers
     place = jnp.where(ring >= 0, rings.table[owner, jnp.maximum(ring, 0)], capacity + 1)
     own = size[rings.ring]
-    layer, radius = (jnp.asarray(x)[rings.ring] for x in (tree.ring_layer, tree.ring_radius))
-    shift = (own * 5 // 16) * layer + own // 2 * radius
+    shift = constants.windows.shift[rings.ring]
     near_size = size[jnp.maximum(ring, 0)]
-    return Surroundings(jnp.arange(capacity), shift % own, own, place, near_size, near_size / own)
+    return Surroundings(jnp.arange(capacity), shift, own, place, near_size, near_size / own)
 
 
 def order(cells: int, around: Surroundings) -> Array:
     """(A, E) the cell of each ring in each step; A where a smaller ring has none."""
     turn = jnp.asarray(placement.interleaved(cells))[:, None]
-    return jnp.where(turn < around.size, (turn + around.shift) % around.size, cells)
+    cell = turn + around.shift
+    return jnp.where(turn < around.size, jnp.where(cell < around.size, cell, cell - around.size), cells)
 
 
 def rank(cells: int, around: Surroundings) -> Array:
@@ -94,11 +88,6 @@ def next_cell(around: Surroundings, cell: Array) -> Array:
 def _around(cell, size):
     """cell % size for small numbers, in floats: a remainder of integers takes longer than all else here."""
     return cell - size * jnp.floor((cell + 0.5) / size).astype(jnp.int32)
-
-
-def window(cells: int, reach: int) -> int:
-    """Cells that are seen of a neighbour."""
-    return min(2 * reach + 1, cells + 1)
 
 
 def near_numbers(values: Array, around: Surroundings) -> Array:
