@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks import arithmetic, machine, measuring, profiling, subject
 from benchmarks.running import Options
 from calojax import cache, generation, geometry
-from calojax.generation import layouts
+from calojax.generation import layouts, sizes
 
-BATCHES = (1, 100)
+BATCHES = (1, 100, 10_000)
 INTO_A_FILE = 100
 MANY = 1_000  # from here on a request is made less often
 _SEED = 1
@@ -31,7 +31,8 @@ def run(options: Options) -> dict[str, Any]:
     results = {}
     for batch in BATCHES[:1] if options.short else BATCHES:
         results |= through_the_engine(measured, batch, options)
-    for batch in () if options.short else sorted({1, measured.config.generation.tile}):
+    most = sizes.suited(measured.config.generation, BATCHES[-1], jax.default_backend()).tile
+    for batch in () if options.short else sorted({1, most}):
         results |= one_tile(measured, batch, options)
     return {"results": results, "left_out": {}}
 
