@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+_RUN = 16  # entries of `places` that are counted one by one
+
 
 class Compact(NamedTuple):
     """A flat list: owner (E,) int32, T in the padding; position (E,) int32, 0 in the padding; overflow bool."""
@@ -26,6 +28,26 @@ def compact(present: Array, capacity: int) -> Compact:
     flat = jnp.nonzero(present.ravel(), size=capacity, fill_value=showers * positions)[0].astype(jnp.int32)
     owner = flat // positions
     return Compact(owner, jnp.where(owner < showers, flat % positions, 0), jnp.sum(present) > capacity)
+
+
+def places(chosen: Array, capacity: int) -> Array:
+    """Where chosen (P,) bool is true, in order, as (capacity,) int32; P after the last of them.
+
+    Runs of a few entries are walked along side by side, so that entries are counted once, and only runs summed up from
+    the first on: on a CPU a third of the time of `jnp.nonzero`, which sums up all entries, and then the list.
+    """
+    runs = jnp.pad(chosen, (0, -chosen.shape[0] % _RUN)).reshape(-1, _RUN).T
+    count = jnp.sum(runs, 0, dtype=jnp.int32)
+    first = _RUN * jnp.arange(runs.shape[1], dtype=jnp.int32)
+
+    def step(number, state):
+        listed, at = state
+        here = runs[number]
+        at_mine = jnp.where(here, at, capacity)
+        return listed.at[at_mine].set(first + number, mode="drop", unique_indices=True), at + here
+
+    none = jnp.full(capacity, chosen.shape[0], jnp.int32)
+    return jax.lax.fori_loop(0, _RUN, step, (none, jnp.cumsum(count) - count))[0]
 
 
 def slots(owner: Array, position: Array, showers: int, positions: int) -> Array:

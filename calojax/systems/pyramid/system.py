@@ -98,7 +98,7 @@ def generate(
     networks = replace(config.model, precision=config.generation.precision or config.model.precision)
     drawn = showers.draw(model.params, energy, keys, capacity, networks, known)
     cells = drawn.cells.shape[0]
-    flat = jnp.nonzero(drawn.cells.T.ravel(), size=hits, fill_value=rings * cells)[0]
+    flat = sets.places(drawn.cells.T.ravel(), hits)
     place, alpha, used = jnp.minimum(flat // cells, rings - 1), flat % cells, flat < rings * cells
     index = jnp.where(used, known.tree.ring_cells[drawn.rings.ring[place], alpha], 0)
     value = jnp.where(used, drawn.excess[alpha, place] + known.threshold, 0.0)

@@ -66,7 +66,7 @@ def draw(
     behind = shares.left_behind(hit.astype(jnp.int32))
     last = _last(hit, turns)
     size = _chunk(rings)
-    listed = jnp.nonzero((hit & (behind > 0)).ravel(), size=most + size, fill_value=n * rings)[0]  # step after step
+    listed = sets.places((hit & (behind > 0)).ravel(), most + size)  # step after step
     ends = jnp.minimum(jnp.cumsum(jnp.sum(hit & (behind > 0), 1)), most)
 
     def chunk(state: _Drawing) -> _Drawing:
