@@ -73,6 +73,25 @@ def apply_stack_folded(layers: tuple[Dense, ...], x: Array, context: Array | Non
     return apply_folded(layers[-1], _hidden(layers, x, context))
 
 
+def apply_stack_by_row(layers: tuple[Dense, ...], x: Array, context: Array | None = None) -> Array:
+    """`apply_stack` with an element's numbers side by side inside, for a loop over few elements: products of short rows
+    are several times slower. x (sizes[0], E) -> (sizes[-1], E), context (E, sizes[1]); without a gradient of its own.
+    """
+    rows, last = x.T, layers[-1]
+    for number, layer in enumerate(layers[:-1]):
+        rows = product_by_row(layer, rows) + layer.bias
+        rows = jax.nn.relu(rows if number or context is None else rows + context)
+    return product_by_row(last._replace(weight=rows), last.weight) + last.bias[:, None]
+
+
+def product_by_row(layer: Dense, x: Array) -> Array:
+    """x (E, in) -> (E, out), without the bias."""
+    a, b = x, layer.weight
+    if isinstance(layer, Narrow):
+        a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
+    return jax.lax.dot_general(a, b, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32)
+
+
 def _hidden(layers, x, context):
     for number, layer in enumerate(layers[:-1]):
         x = apply(layer, x)

@@ -97,9 +97,9 @@ def _context(layer, incident_energy, rings, shares, place, constants):
     part = lambda weight, x: _product(layer._replace(weight=weight), x)
     found = part(jnp.concatenate(weight, 1), jnp.concatenate([shares, is_hit], 1))
     of_shower = part(of_energy, energy.T) + layer.bias
-    return (
-        _rows(of_shower, jnp.minimum(rings.owner, len(of_shower) - 1)) + part(of_ring, features.T)[rings.ring] + found
-    )
+    few = len(rings.ring) < features.shape[1]  # of the detector's rings
+    known = part(of_ring, _rows(features.T, rings.ring)) if few else _rows(part(of_ring, features.T), rings.ring)
+    return _rows(of_shower, jnp.minimum(rings.owner, len(of_shower) - 1)) + known + found
 
 
 def _product(layer, x):

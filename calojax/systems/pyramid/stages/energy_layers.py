@@ -57,13 +57,14 @@ def draw(
     hits_rest = shares.left_behind(hits)
     per_hit = total / jnp.maximum(jnp.sum(hits, 0), 1)
     fits = shares.Fit(*(by_layer(x) for x in _fit(pattern, constants)))
-    context = by_layer(_context(params, pattern, standard, constants))
+    context = by_layer(_context(params, pattern, standard, constants)).swapaxes(1, 2)
+    network = dense.apply_stack_by_row
 
     def body(carry, layer):
         left, history = carry
         hits, hits_rest, fit, context, uniform = layer
         here, free = hits > 0, (hits > 0) & (hits_rest > 0)
-        raw = _raw(params, context, history, left, hits + hits_rest, per_hit)
+        raw = _raw(params, context, history, left, hits + hits_rest, per_hit, network)
         taken, rest = shares.draw(raw, uniform, fit, left, here, free)
         departed = jnp.clip(shares.standard(fit, taken, rest, free & (taken > 0) & (rest > 0)), -_MOST, _MOST)
         return (rest, jnp.concatenate([departed[None], history[:-1]])), taken
@@ -88,9 +89,9 @@ def _fit(pattern, constants):
     return shares.Fit(by_layer(mean + of_hits), by_layer(width))
 
 
-def _raw(params, context, history, left, hits_left, energy_per_hit):
+def _raw(params, context, history, left, hits_left, energy_per_hit, network=dense.apply_stack):
     hits = jnp.maximum(hits_left, 1)
     ratio = shares.log_ratio(left, hits * energy_per_hit, 5.0)
     per_hit = jnp.clip(jnp.log(left / hits + shares.TINY), -_MOST, _MOST)
     counted = jnp.stack([ratio, jnp.log1p(hits_left) / 4.0, per_hit])
-    return dense.apply_stack(params["layers"], jnp.concatenate([history / 2.0, counted]), context)
+    return network(params["layers"], jnp.concatenate([history / 2.0, counted]), context)

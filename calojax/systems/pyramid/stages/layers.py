@@ -51,7 +51,9 @@ def draw(params: dict[str, Any], incident_energy: Array, noise: Noise, constants
     energy = truth.energy_features(incident_energy, constants)
     k = categorical(_count_logits(params, energy, constants), noise.count)
     real = jnp.ones(noise.layers.shape, bool)
-    return placement.draw(_logit(params, energy), _order(real), k, real, noise.layers).pattern.T
+    return placement.draw(
+        _logit(params, energy, dense.apply_stack_by_row), _order(real), k, real, noise.layers
+    ).pattern.T
 
 
 def categorical(logits: Array, uniform: Array) -> Array:
@@ -74,11 +76,11 @@ def _order(pattern):
     return jnp.tile(jnp.arange(layers)[:, None], (1, showers))
 
 
-def _logit(params, energy):
+def _logit(params, energy, network=dense.apply_stack):
     def logit(step, cell, states, owed, left):
         layers = states.shape[0]
         counts = jnp.stack([owed, left]) / layers
         inputs = jnp.concatenate([energy, states, grid.one_hot(cell, layers), counts])
-        return dense.apply_stack(params["place"], inputs)[0]
+        return network(params["place"], inputs)[0]
 
     return logit
