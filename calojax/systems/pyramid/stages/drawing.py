@@ -9,7 +9,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from calojax.nn import dense, placement
 from calojax.systems.pyramid import truth
@@ -61,12 +61,14 @@ def look(
             ring = _rows(rings.ring, at)
             of_ring = lambda table: table if len(table) == 1 else _rows(table, ring)
             near = _rows(words, _rows(place, at) + of_ring(word))
-            x = _product(seen._replace(weight=of_bits), ringbytes.departures(near, of_ring(begin), _rows(shares, at)))
+            x = dense.product_by_row(
+                seen._replace(weight=of_bits), ringbytes.departures(near, of_ring(begin), _rows(shares, at))
+            )
             counted = (owed / jnp.maximum(left, 1))[:, None] * of_counts[:, 0] + (left / cells)[:, None] * of_counts[
                 :, 1
             ]
             x = _rectified(x + _rows(context, at) + of_step + counted)
-            x = _rectified(_product(hidden, x) + hidden.bias)
+            x = _rectified(dense.product_by_row(hidden, x) + hidden.bias)
             # rounding the operands of a single row would take longer than multiplying them
             return jnp.matmul(x, last.weight[0], precision="highest") + last.bias[0]
 
@@ -94,20 +96,12 @@ def _context(layer, incident_energy, rings, shares, place, constants):
     own_share, full, near_share, near_hit = of_hits
     weight = [once(jnp.concatenate(pair, 1)) for pair in ((own_share, near_share), (full, near_hit))]
     is_hit = (place < len(rings.ring)).astype(jnp.float32).at[:, 0].set((shares[:, 0] == 1.0).astype(jnp.float32))
-    part = lambda weight, x: _product(layer._replace(weight=weight), x)
+    part = lambda weight, x: dense.product_by_row(layer._replace(weight=weight), x)
     found = part(jnp.concatenate(weight, 1), jnp.concatenate([shares, is_hit], 1))
     of_shower = part(of_energy, energy.T) + layer.bias
     few = len(rings.ring) < features.shape[1]  # of the detector's rings
     known = part(of_ring, _rows(features.T, rings.ring)) if few else _rows(part(of_ring, features.T), rings.ring)
     return _rows(of_shower, jnp.minimum(rings.owner, len(of_shower) - 1)) + known + found
-
-
-def _product(layer, x):
-    """x (E, in) -> (E, out), without the bias."""
-    a, b = x, layer.weight
-    if isinstance(layer, dense.Narrow):
-        a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
-    return lax.dot_general(a, b, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32)
 
 
 def _rectified(x):
