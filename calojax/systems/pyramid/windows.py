@@ -19,6 +19,8 @@ from calojax.systems.pyramid.coarse import FACES, NEIGHBOURS, OUTSIDE, Numbers, 
 
 BYTE = 8
 REACH = 2  # cells to either side that are seen of the rings that share no face
+ENERGY_REACH = 1  # of those that share a face, where energies are shared out
+GROUP = 4  # cells of a ring that are seen one after another, where energies are shared out
 
 
 class Windows(NamedTuple):
@@ -29,6 +31,16 @@ class Windows(NamedTuple):
     first: Numbers  # (A, K, B) turn of the first cell in a byte
     mask: Numbers  # (A, W, K) the bits of the cell that gets its turn, none where there is no cell
     column: Numbers  # (8 B,) which of the numbers that are seen a bit is; one more than there are where it is none
+    of_energies: "OfEnergies"  # the same where energies are shared out, cells in the order of their steps
+
+
+class OfEnergies(NamedTuple):
+    """What a cell sees where energies are shared out: G groups of GROUP cells one after another; A, K, N as above."""
+
+    ring: Numbers  # (1 + FACES, N) the rings that are seen, its own and others, OUTSIDE the detector
+    seen: Numbers  # (G,) which of these is in a group
+    step: Numbers  # (A, K, GROUP G) when the cells of the groups get their turn
+    column: Numbers  # (GROUP G,) which of the cells that are seen each is; one more than there are where it is none
 
 
 def build(tree: Tree) -> Windows:
@@ -40,11 +52,7 @@ def build(tree: Tree) -> Windows:
     cell = (turn + shift) % size  # (A, N)
     first, ring = [], []
     for number, width in enumerate(widths(cells)):
-        seen = tree.ring_near[number - 1] if number else np.arange(len(size))
-        there = np.where(seen == OUTSIDE, 0, seen)
-        start = cell + 1 if number == 0 else (2 * cell + 1) * size[there] // (2 * size)  # holds the same angle
-        if number > FACES:
-            start = start - (width - 1) // 2
+        seen, there, start = _start(tree, size, cell, number, width if number > FACES else 0)
         for byte in range(_n_bytes(width)):
             ring.append(seen)
             first.append(np.where(seen == OUTSIDE, -1, (start + BYTE * byte - shift[there]) % size[there]))
@@ -52,7 +60,36 @@ def build(tree: Tree) -> Windows:
     here = of_word[:, None] % size[:, None] == turn[:, None, :, None]  # (A, W, N, 16)
     mask = (here << np.arange(2 * BYTE)).sum(-1).astype(np.uint32)
     first = _for_any_ring(np.stack(first, 1)).swapaxes(1, 2)
-    return Windows(shift, np.stack(ring), first, _for_any_ring(mask), _columns(cells))
+    of_energies = _of_energies(tree, size, shift, cell)
+    return Windows(shift, np.stack(ring), first, _for_any_ring(mask), _columns(widths(cells), BYTE), of_energies)
+
+
+def _of_energies(tree, size, shift, cell):
+    cells = len(cell)
+    step_of_turn = np.argsort(placement.interleaved(cells))
+    ring, of_group, steps, sees = [], [], [], energy_widths(cells)
+    for number, width in enumerate(sees):
+        seen, there, start = _start(tree, size, cell, number, width if number else 0)
+        groups = _n_parts(width, GROUP)
+        ring.append(seen)
+        of_group += [number] * groups
+        for other in range(GROUP * groups):
+            step = step_of_turn[(start + other - shift[there]) % size[there]]
+            steps.append(np.where(seen == OUTSIDE, -1, step))
+    steps = np.stack(steps, 1)
+    return OfEnergies(np.stack(ring), np.array(of_group), _for_any_ring(steps).swapaxes(1, 2), _columns(sees, GROUP))
+
+
+def _start(tree, size, cell, number, width):
+    """Of the own ring, or a neighbour's number: it (N,), also with 0 for those OUTSIDE, and the first cell (A, N) of so
+    many around the angle of `cell` (A, N); width 0: the one at that angle."""
+    if number == 0:
+        own = np.arange(len(size))
+        return own, own, cell + 1
+    seen = tree.ring_near[number - 1]
+    there = np.where(seen == OUTSIDE, 0, seen)
+    same = (2 * cell + 1) * size[there] // (2 * size)
+    return seen, there, same - (max(width, 1) - 1) // 2
 
 
 def window(cells: int, reach: int) -> int:
@@ -65,6 +102,11 @@ def widths(cells: int) -> list[int]:
     return [cells - 1, *[cells] * FACES, *[window(cells, REACH)] * (len(NEIGHBOURS) - FACES)]
 
 
+def energy_widths(cells: int) -> list[int]:
+    """The same where energies are shared out, of the own ring and those that share a face."""
+    return [cells - 1, *[window(cells, ENERGY_REACH)] * FACES]
+
+
 def starts(cells: int) -> list[int]:
     """The first byte of the own ring and of every neighbour."""
     sizes = [_n_bytes(width) for width in widths(cells)]
@@ -72,8 +114,12 @@ def starts(cells: int) -> list[int]:
 
 
 def _n_bytes(width):
+    return _n_parts(width, BYTE)
+
+
+def _n_parts(width, size):
     """One at least, for the ring's share of hit cells."""
-    return max(-(-width // BYTE), 1)
+    return max(-(-width // size), 1)
 
 
 def _for_any_ring(table):
@@ -83,10 +129,10 @@ def _for_any_ring(table):
     return np.maximum(most if same else table, 0)
 
 
-def _columns(cells):
+def _columns(widths, size):
     found, total = [], 0
-    for width in widths(cells):
-        bits = np.arange(BYTE * _n_bytes(width))
-        found.append(np.where(bits < width, total + bits, sum(widths(cells))))
+    for width in widths:
+        part = np.arange(size * _n_parts(width, size))
+        found.append(np.where(part < width, total + part, sum(widths)))
         total += width
     return np.concatenate(found)

@@ -7,10 +7,10 @@ import pytest
 
 from calojax import geometry
 from calojax.geometry import Cylinder, Layer
-from calojax.nn import placement
-from calojax.systems.pyramid import coarse, constants, statistics, truth, windows
+from calojax.nn import mixtures, placement
+from calojax.systems.pyramid import coarse, constants, hits, statistics, truth, windows
 from calojax.systems.pyramid.config import Model
-from calojax.systems.pyramid.stages import cells, drawing, ringbytes, ringlist
+from calojax.systems.pyramid.stages import cells, drawing, energy_cells, ringbytes, ringlist
 
 ALIKE = {name: [n_alpha] * 4 for name, n_alpha in (("one", 1), ("five", 5), ("sixteen", 16), ("three words", 20))}
 UNLIKE = {"unlike": [4, 4, 8, 1], "two words": [3, 12, 6, 12]}
@@ -37,8 +37,8 @@ def listed(known, draw):
     return truth.ring_list(jnp.asarray(owner), jnp.asarray(ring), SHOWERS, known), jnp.asarray(counts)
 
 
-def shaken(config, known):
-    params = cells.init(jax.random.key(0), config, known)
+def shaken(config, known, stage=cells):
+    params = stage.init(jax.random.key(0), config, known)
     return jax.tree.map(lambda a: a + 0.3 * jax.random.normal(jax.random.key(a.size), a.shape), params)
 
 
@@ -94,10 +94,39 @@ def test_logits_are_those_of_the_network_of_all_rings(name):
     np.testing.assert_allclose(found[exists], expected[exists], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ALIKE | UNLIKE)
+def test_energies_are_drawn_with_the_network_that_scores_them(name, monkeypatch):
+    """A mixture that shifts the uniform number by what the network says, and a density that takes the shift off, give
+    the number back."""
+    shift = lambda raw: jnp.mean(jnp.tanh(raw), 0)
+    monkeypatch.setattr(mixtures, "draw", lambda raw, uniform: uniform + shift(raw))
+    monkeypatch.setattr(mixtures, "log_density", lambda raw, x: x - shift(raw))
+    known, config = known_of((ALIKE | UNLIKE)[name]), Model(cell_hidden=8)
+    rings, counts = listed(known, np.random.default_rng(1))
+    uniforms = jax.random.uniform(jax.random.key(2), (known.tree.ring_cells.shape[1], len(counts)), minval=0.1)
+    exists = jnp.arange(len(uniforms))[:, None] < known.ring_size[rings.ring]
+    hit = jnp.argsort(jnp.argsort(jnp.where(exists, uniforms, 2.0), 0), 0) < counts
+    alpha, place = jnp.nonzero(hit)
+    by_ring = jnp.where(counts > 0, jnp.linspace(1.0, 50.0, len(counts)), 0.0)
+
+    @jax.jit
+    def there_and_back(params, known):
+        pattern = hits.of_cells(jnp.geomspace(1e3, 1e5, SHOWERS), rings, hit, known)
+        drawn = energy_cells.draw(params, pattern, by_ring, uniforms, hit.size, known)
+        return drawn, energy_cells.log_density(params, pattern, drawn, truth.Cells(place, alpha), known)
+
+    drawn, found = there_and_back(shaken(config, known, energy_cells), known)
+    np.testing.assert_array_equal(drawn > 0, hit)
+    np.testing.assert_allclose(jnp.sum(drawn, 0), by_ring, rtol=1e-4)
+    choice = np.asarray(found) != 0
+    assert (~choice).sum() == (counts > 0).sum()  # the last of each ring has none
+    np.testing.assert_allclose(found[choice], uniforms[alpha, place][choice], atol=2e-3)
+
+
 @pytest.mark.parametrize("name", ["ds2", "ds3"])
 def test_tables_of_the_large_detectors_are_those_of_one_ring(name):
     tables = windows.build(coarse.tree(geometry.load(name)))
-    assert tables.first.shape[1] == tables.mask.shape[2] == 1
+    assert tables.first.shape[1] == tables.mask.shape[2] == tables.of_energies.step.shape[1] == 1
 
 
 @pytest.mark.parametrize("n", [1, 5, 8, 16, 20])

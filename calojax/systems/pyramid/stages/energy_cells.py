@@ -1,8 +1,8 @@
 """Stage 4, last level: a ring's energy shared out to its hit cells, in the order of their placement.
 
 A cell sees the hits, and the energies of those whose turn was before, in its own ring and in the four that share a face
-with it. Only hit cells are computed: all at once where the energies are known; where they are drawn, step by step, the
-cells of a step in chunks, as many as there are.
+with it. Only hit cells are computed: all at once where the energies are known, here; where they are drawn, step by
+step, the cells of a step in chunks, as many as there are, by the same network in `energy_drawing`.
 """
 
 from typing import Any, NamedTuple
@@ -16,16 +16,15 @@ from calojax.systems.pyramid.coarse import FACES
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.hits import Hits
-from calojax.systems.pyramid.stages import grid, ringlist, shares
+from calojax.systems.pyramid.stages import energy_drawing, grid, ringlist, shares
 from calojax.systems.pyramid.truth import Cells
-
-REACH = 1  # cells to either side that are seen of a neighbouring ring
+from calojax.systems.pyramid.windows import ENERGY_REACH
 
 
 def init(key: Array, config: Model, constants: Constants) -> dict[str, Any]:
     """Parameters."""
     keys, cells, hidden = jax.random.split(key, 3), constants.tree.ring_cells.shape[1], config.cell_hidden
-    seen = 2 * (cells - 1) + 2 * FACES * ringlist.window(cells, REACH)
+    seen = 2 * (cells - 1) + 2 * FACES * ringlist.window(cells, ENERGY_REACH)
     context = 3 + constants.ring_features.shape[0] + 2 + 2 * FACES + 2 + cells
     return {
         "seen": dense.init(keys[0], seen, hidden),
@@ -38,7 +37,7 @@ def log_density(params: dict[str, Any], pattern: Hits, energy: Array, listed: Ce
     """Of the logits of the cells' energies (A, E): (C,), for the hit cells `listed` (C,)."""
     turns = _turns(pattern, constants)
     per_cell, of_ring = _of_ring(pattern, jnp.sum(energy, 0), turns, constants)
-    ordered = _in_order(energy, turns)
+    ordered = _in_order(energy, turns.order)
     behind = shares.left_behind(ordered)
     hits_left = jnp.cumsum((ordered > 0)[::-1], 0)[::-1]
     place, real = jnp.minimum(listed.place, per_cell.shape[0] - 1), listed.place < per_cell.shape[0]
@@ -58,68 +57,70 @@ def draw(
 
     Only cells with a choice are: the last hit of a ring takes what is left.
     """
-    turns = _turns(pattern, constants)
     n, rings = pattern.cells.shape
-    per_cell, of_ring = _of_ring(pattern, by_ring, turns, constants)
-    layers, of_ring, of_step = _divided(params, of_ring)
-    hit = _in_order(pattern.cells, turns)
-    behind = shares.left_behind(hit.astype(jnp.int32))
-    last = _last(hit, turns)
+    order = ringlist.order(n, ringlist.surroundings(pattern.rings, constants))
+    hit = _in_order(pattern.cells, order)
+    steps = jnp.arange(n)[:, None]
+    last = jnp.max(jnp.where(hit, steps, -1), 0)
+    free = hit & (steps < last)
     size = _chunk(rings)
-    listed = sets.places((hit & (behind > 0)).ravel(), most + size)  # step after step
-    ends = jnp.minimum(jnp.cumsum(jnp.sum(hit & (behind > 0), 1)), most)
+    listed = sets.places(free.ravel(), most + size)  # step after step
+    ends = jnp.minimum(jnp.cumsum(jnp.sum(free, 1)), most)
+    counts = jnp.sum(pattern.cells, 0, dtype=jnp.int32)
+    mean = by_ring / jnp.maximum(counts, 1)
+    look = energy_drawing.look(params, pattern.known.energy, pattern.rings, counts, mean, constants)
+    cell = (jnp.minimum(order, n - 1) * rings + jnp.arange(rings)).ravel()
+    last_column = jnp.arange(rings) * n + last
+    take = lambda x, at: x.at[at].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
-    def chunk(state: _Drawing) -> _Drawing:
-        step = jnp.sum(ends <= state.begin)
-        end = jnp.minimum(state.begin + size, ends[step])
-        here = state.begin + jnp.arange(size) < end
-        place = jnp.where(here, jax.lax.dynamic_slice_in_dim(listed, state.begin, size) - step * rings, rings)
-        inside = jnp.minimum(place, rings - 1)
-        alpha = jnp.minimum(turns.order[step, inside], n - 1)
-        left, hits_left, usual = state.left[inside], behind[step, inside] + 1, per_cell[inside]
-        seen = _seen(state.departed, inside, alpha, step, turns)
-        moving = jnp.concatenate([seen, _counted(left, hits_left, usual, n)])
-        (context,) = jax.lax.optimization_barrier((of_ring[inside],))  # apart from the sum, it is a copy of rows
-        raw = dense.apply_stack(layers, moving, context.T + of_step[:, step][:, None])
-        taken, rest = shares.draw(raw, uniforms[alpha, inside], _fit(hits_left), left, here, here)
-        none = len(state.departed)
-        cell = jnp.where(here, place * n + alpha, none)
-        forced = jnp.where(here & (hits_left == 2), last[inside], none)
-        departed = _departure(jnp.stack([taken, rest]), usual, here)
-        return _Drawing(
-            end,
-            state.energy.at[cell].set(taken, mode="drop"),
-            state.departed.at[jnp.stack([cell, forced])].set(departed, mode="drop"),  # of use only from its turn on
-            state.left.at[place].set(rest, mode="drop"),
-        )
+    def of_step(step, state):
+        end, decide = ends[step], look(step)
+        cell_now = jax.lax.dynamic_slice_in_dim(cell, step * rings, rings)
 
-    start = _Drawing(jnp.int32(0), jnp.zeros(rings * n), _table(jnp.zeros((n, rings))), by_ring)
-    drawn = jax.lax.while_loop(lambda state: state.begin < ends[-1], chunk, start)
-    return drawn.energy.at[last].set(drawn.left, mode="drop").reshape(rings, n).T
+        def chunk(state: _Drawing) -> _Drawing:
+            here = state.begin + jnp.arange(size) < end
+            at = jnp.minimum(jax.lax.dynamic_slice_in_dim(listed, state.begin, size) - step * rings, rings - 1)
+            left, owed, usual = take(state.left, at), take(state.owed, at), take(mean, at)
+            raw = decide(state.departed, at, shares.log_ratio(left, usual * owed, 8.0), owed)
+            mine = take(cell_now, at)
+            taken, rest = shares.draw(raw, take(uniforms.ravel(), mine), _fit(owed), left, here, here)
+            none = len(state.departed)
+            forced = jnp.where(here & (owed == 2), take(last_column, at), none)
+            departed = state.departed.at[jnp.where(here, at * n + step, none)].set(
+                _departure(taken, usual, here), mode="drop"
+            )
+            place = jnp.where(here, at, rings)
+            return _Drawing(
+                jnp.minimum(state.begin + size, end),
+                state.energy.at[jnp.where(here, mine, n * rings)].set(taken, mode="drop"),
+                departed.at[forced].set(_departure(rest, usual, here), mode="drop"),  # of use only from its turn on
+                state.left.at[place].set(rest, mode="drop"),
+                state.owed.at[place].set(owed - 1, mode="drop"),
+            )
+
+        return jax.lax.while_loop(lambda state: state.begin < end, chunk, state)
+
+    start = _Drawing(jnp.int32(0), jnp.zeros(rings * n), energy_drawing.memory(hit), by_ring, counts)
+    drawn = jax.lax.fori_loop(0, n - 1, of_step, start)
+    forced = jnp.where(last >= 0, take(cell, jnp.maximum(last, 0) * rings + jnp.arange(rings)), n * rings)
+    return drawn.energy.at[forced].set(drawn.left, mode="drop").reshape(n, rings)
 
 
 class _Drawing(NamedTuple):
-    """begin: of the next chunk in the list; energy (E A,) so far, departed: their `_table`; left (E,) MeV to share."""
+    """begin: of the next chunk in the list; energy (A E,) so far, departed: see `energy_drawing`; left, owed (E,) MeV
+    and hits to share."""
 
     begin: Array
     energy: Array
     departed: Array
     left: Array
+    owed: Array
 
 
 def _chunk(rings):
     """Cells that are drawn together, of so many places for rings: so that the cells of a step are few chunks, without
     many empty places in the last one."""
-    return max(rings // 8 // 32, 1) * 32
-
-
-def _last(hit, turns):
-    """(E,) in a list of A cells for every ring: the one hit in the last of the steps, none of the list if there is
-    none; hit (A, E) by step."""
-    n, rings = hit.shape
-    step = n - 1 - jnp.argmax(hit[::-1], 0)
-    cell = jnp.arange(rings) * n + jnp.take_along_axis(turns.order, step[None], 0)[0]
-    return jnp.where(jnp.any(hit, 0), cell, rings * n)
+    return max(rings // 16 // 32, 1) * 32
 
 
 class _Turns(NamedTuple):
@@ -143,10 +144,11 @@ def _table(values, empty=0):
     return jnp.pad(values.T, ((0, 2), (0, 0)), constant_values=empty).ravel()
 
 
-def _in_order(values, turns):
+def _in_order(values, order):
     """values (A, E) by cell -> by step, 0 where there is no cell."""
-    empty = jnp.zeros((1, values.shape[1]), values.dtype)
-    return jnp.take_along_axis(jnp.concatenate([values, empty]), turns.order, axis=0)
+    n, rings = values.shape
+    at = jnp.minimum(order, n - 1) * rings + jnp.arange(rings)
+    return jnp.where(order < n, values.ravel().at[at].get(mode="promise_in_bounds"), 0).astype(values.dtype)
 
 
 def _departure(energy, per_cell, hit):
@@ -168,7 +170,7 @@ def _of_ring(pattern, by_ring, turns, constants):
 
 def _seen(departed, place, alpha, rank, turns):
     """What cells (C,) see: departures of those with energy and hits, in the own ring and beside it; (F, C)."""
-    cells = ringlist.neighbourhood(turns.around.of(place), alpha, len(turns.rank), REACH)
+    cells = ringlist.neighbourhood(turns.around.of(place), alpha, len(turns.rank), ENERGY_REACH)
     of_hits = turns.of_hits[cells]
     hit = (of_hits < len(turns.rank)).astype(jnp.float32)
     return jnp.concatenate([jnp.where(of_hits < rank, departed[cells], 0.0), hit])
@@ -183,16 +185,6 @@ def _raw(params, seen, left, hits_left, per_cell, of_ring, rank, n):
     context = jnp.concatenate([of_ring, _counted(left, hits_left, per_cell, n), grid.one_hot(rank, n)])
     hidden = dense.apply(params["seen"], seen) + dense.apply(params["cell_context"], context)
     return dense.apply_stack(params["cells"], jax.nn.relu(hidden))
-
-
-def _divided(params, of_ring):
-    """The same network for cells of one step, what is the same for many cells multiplied before: layers of what is
-    `_seen` and `_counted`, contexts of the rings (E, H) and of the steps (H, A)."""
-    seen, context = params["seen"], params["cell_context"]
-    rings, counted = len(of_ring), len(of_ring) + 2
-    first = seen._replace(weight=jnp.concatenate([seen.weight, context.weight[:, rings:counted]], 1))
-    of_rings = dense.apply(context._replace(weight=context.weight[:, :rings]), of_ring)
-    return (first, *params["cells"]), of_rings.T, context.weight[:, counted:]
 
 
 def _fit(hits_left):
