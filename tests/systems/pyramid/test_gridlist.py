@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from calojax.geometry import Cylinder, Layer
+from calojax.nn import placement
 from calojax.systems.pyramid import constants, hits, statistics, truth
 from calojax.systems.pyramid.config import Model
-from calojax.systems.pyramid.stages import energy_rings, grid, gridlist, shares
+from calojax.systems.pyramid.stages import counts, energy_rings, grid, gridlist, rings, shares
+from calojax.systems.pyramid.stages.layers import categorical
 
 SHOWERS = 4
 DETECTORS = {"alike": [(3, 5)] * 5, "many rings": [(9, 4)] * 7, "unlike": [(3, 4), (1, 8), (4, 1), (3, 6), (2, 5)]}
@@ -78,3 +80,28 @@ def test_the_same_energies_as_from_all_rings(known, pattern):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found > 0, pattern.counts > 0)
     np.testing.assert_allclose(found.sum(0), layers, rtol=1e-5)
+
+
+def test_the_same_counts_as_from_all_rings(known, pattern):
+    params, given, hit = shaken(counts, known), uniforms(pattern), pattern.counts > 0
+    choose = lambda logits, uniform: categorical(logits, uniform) + 1
+    found = jax.jit(counts.draw, static_argnums=5)(
+        params, pattern.known, pattern.numbers, hit, given, len(pattern.rings.owner), known
+    )
+    everywhere = jax.jit(lambda *given: counts._share(*given, choose)[0])
+    expected = everywhere(params, pattern.known, pattern.numbers, hit, given, known)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found.sum(0), pattern.numbers.cells)
+
+
+def test_the_same_rings_as_from_all_rings(known, pattern):
+    params, given = shaken(rings, known), uniforms(pattern)
+
+    def everywhere(params, grid_known, numbers, given, known):
+        logit, order = rings._logit(params, grid_known, numbers, known), grid.ring_order(grid_known.parity, len(given))
+        return placement.draw(logit, order, numbers.rings, rings._real(grid_known, known), given).pattern
+
+    of_all = (params, pattern.known, pattern.numbers, given, known)
+    found, expected = jax.jit(rings.draw)(*of_all), jax.jit(everywhere)(*of_all)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found.sum(0), pattern.numbers.rings)
