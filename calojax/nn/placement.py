@@ -79,11 +79,11 @@ def where_open(look: Callable[[Array, Any], Decide], chunk: int) -> Logit:
 
     def logit(step, cell, memory, owed, left):
         elements = owed.shape[0]
-        listed, count = _listed((owed > 0) & (owed < left), chunk)
+        places, count = listed((owed > 0) & (owed < left), elements + chunk)
         decide = look(step, memory)
 
         def some(number, found):
-            place = jax.lax.dynamic_slice_in_dim(listed, number * chunk, chunk)
+            place = jax.lax.dynamic_slice_in_dim(places, number * chunk, chunk)
             at = jnp.minimum(place, elements - 1)
             take = lambda x: x.at[at].get(mode="promise_in_bounds", wrap_negative_indices=False)
             return found.at[place].set(decide(at, take(owed), take(left)), mode="drop", unique_indices=True)
@@ -93,12 +93,12 @@ def where_open(look: Callable[[Array, Any], Decide], chunk: int) -> Logit:
     return logit
 
 
-def _listed(chosen, more):
-    """Places of the chosen of E elements, E after the last one and in `more` places beyond; and their number."""
+def listed(chosen: Array, most: int) -> tuple[Array, Array]:
+    """Places (most,) of the chosen of E elements, E where there are no more of them; and the number of the chosen."""
     elements = chosen.shape[0]
     place = jnp.cumsum(chosen, dtype=jnp.int32)
-    empty = jnp.full(elements + more, elements, jnp.int32)
-    target = jnp.where(chosen, place - 1, elements + more)
+    target = jnp.where(chosen, place - 1, most)
+    empty = jnp.full(most, elements, jnp.int32)
     return empty.at[target].set(jnp.arange(elements, dtype=jnp.int32), mode="drop", unique_indices=True), place[-1]
 
 

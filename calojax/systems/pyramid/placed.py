@@ -56,7 +56,7 @@ def draw(
     found = numbers.draw(params["numbers"], known, numbers.Noise(total, *uniforms[:2]), constants)
     hit_rings = rings.draw(params["rings"], known, found, noise.on_grid("hit rings", radii, depth), constants)
     shared = noise.on_grid("hit cells by ring", radii, depth)
-    hit_cells = counts.draw(params["counts"], known, found, hit_rings, shared, constants)
+    hit_cells = counts.draw(params["counts"], known, found, hit_rings, shared, capacity, constants)
     in_tree = truth.from_grid(hit_cells, constants)
     chosen = sets.compact(in_tree > 0, capacity)
     listed = truth.ring_list(chosen.owner, chosen.position, incident_energy.shape[0], constants)

@@ -14,7 +14,7 @@ from jax import Array
 from calojax.nn import dense
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
-from calojax.systems.pyramid.stages import grid
+from calojax.systems.pyramid.stages import grid, gridlist, shares
 from calojax.systems.pyramid.stages import numbers as stage_numbers
 from calojax.systems.pyramid.stages.grid import Grid
 from calojax.systems.pyramid.stages.layers import categorical
@@ -40,16 +40,56 @@ def log_probability(
 
 
 def draw(
-    params: dict[str, Any], known: Grid, numbers: Numbers, pattern: Array, uniforms: Array, constants: Constants
+    params: dict[str, Any],
+    known: Grid,
+    numbers: Numbers,
+    pattern: Array,
+    uniforms: Array,
+    most: int,
+    constants: Constants,
 ) -> Array:
-    """Hit cells (R, G) int32 of each hit ring; uniforms (R, G), one per ring."""
+    """Hit cells (R, G) int32 of each hit ring; uniforms (R, G), one per ring; most: hit rings that are computed.
 
-    choose = lambda logits, uniform: categorical(logits, uniform) + 1
-    return _share(params, known, numbers, pattern, uniforms, constants, choose)[0]
+    Only rings with a choice are: the last hit ring of a layer takes what is left.
+    """
+    cells, radii = constants.tree.ring_cells.shape[1], len(pattern)
+    size = jnp.where(pattern, grid.ring_sizes(constants, pattern.shape[1] // len(constants.tree.layer_rings)), 0)
+    turns, hits = grid.in_order(pattern, known.parity), jnp.sum(pattern, 0)
+    room, later = shares.left_behind(grid.in_order(size, known.parity)), shares.left_behind(turns.astype(jnp.int32))
+    is_last = jnp.arange(radii)[:, None] == (last := gridlist.last_ring(turns, known.parity))
+    context = dense.apply(params["context"], stage_numbers.seen(known, numbers, constants))
+    network = gridlist.network(params["share"], context, slice(radii + 5, None), slice(radii), 2)
+    over, possible = gridlist.turns_over(radii, 2), jnp.arange(1, cells + 1)[:, None]
+    seen_as = lambda count: jnp.log1p(count) / 3.0
+
+    def decide(state, step, rings):
+        around, left = state
+        of_layer = lambda values: gridlist.take(values, rings.layer)
+        own, uniform = (gridlist.take(values.ravel(), rings.place) for values in (size, uniforms))
+        room_left, rings_left = (gridlist.take(values.ravel(), rings.turn) for values in (room, later))
+        owed = of_layer(left)
+        per_ring = jnp.log1p(owed / (rings_left + 1))
+        counted = [owed / cells, per_ring, room_left / cells, rings_left / radii, own / cells]
+        seen = around.around(rings) * gridlist.take(over, 2 * step + of_layer(known.parity))
+        prior = gridlist.take(constants.hit_cells, gridlist.in_tree(rings, known, constants)[1]).T
+        allowed = (possible <= jnp.minimum(own, owed - rings_left)) & (possible >= owed - room_left)
+        logits = jnp.where(allowed, network(seen, counted, rings) + prior, stage_numbers.NEVER)
+        k = jnp.clip(categorical(logits, uniform) + 1, 1, jnp.maximum(own, 1))
+        forced = jnp.where(rings_left == 1, of_layer(last), radii)
+        where = [jnp.where(rings.here, ring, radii) for ring in (rings.ring, forced)]
+        at = jnp.where(rings.here, rings.layer, len(left))
+        left = left.at[at].set(owed - k, mode="drop", unique_indices=True)
+        return (around.put(rings.layer, where, [seen_as(k), seen_as(owed - k)]), left), k.astype(jnp.float32)
+
+    alone = jnp.where(is_last & (hits == 1), seen_as(numbers.cells), 0.0)
+    start = (gridlist.surroundings([alone, pattern.astype(jnp.float32)], constants), numbers.cells)
+    (_, left), drawn = gridlist.step_by_step(decide, start, turns & (later > 0), known, most)
+    return jnp.where(is_last, left, grid.in_order(drawn, known.parity)).astype(jnp.int32)
 
 
 def _share(params, known, numbers, pattern, given, constants, choose):
-    """Counts (R, G) and their log probability (G,); given (R, G): what `choose` takes beside the logits."""
+    """Counts (R, G) and their log probability (G,), all rings in every step; given (R, G): what `choose` takes beside
+    the logits."""
     layers, radii = constants.tree.layer_rings.shape
     showers = known.hit.shape[0] // layers
     cells = constants.tree.ring_cells.shape[1]

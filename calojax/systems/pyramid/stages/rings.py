@@ -12,7 +12,7 @@ from jax import Array
 from calojax.nn import dense, placement
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
-from calojax.systems.pyramid.stages import grid
+from calojax.systems.pyramid.stages import grid, gridlist
 from calojax.systems.pyramid.stages import numbers as stage_numbers
 from calojax.systems.pyramid.stages.grid import Grid
 from calojax.systems.pyramid.stages.numbers import Numbers
@@ -38,10 +38,40 @@ def log_probability(
 
 
 def draw(params: dict[str, Any], known: Grid, numbers: Numbers, uniforms: Array, constants: Constants) -> Array:
-    """Hit rings (R, G) bool of the hit layers; uniforms (R, G)."""
-    logit = _logit(params, known, numbers, constants)
-    order = grid.ring_order(known.parity, uniforms.shape[0])
-    return placement.draw(logit, order, numbers.rings, _real(known, constants), uniforms).pattern
+    """Hit rings (R, G) bool of the hit layers; uniforms (R, G). Only rings with a choice are computed."""
+    order, real = grid.ring_order(known.parity, len(uniforms)), _real(known, constants)
+    logit = placement.where_open(_look(params, known, numbers, order, constants), gridlist.chunk(2 * order.shape[1]))
+    memory = _memory(real, order, constants)
+    return placement.draw(logit, order, numbers.rings, real, uniforms, memory).pattern
+
+
+def _memory(real, order, constants):
+    """As `placement.states`, for `_look`."""
+    layer, usual = jnp.arange(order.shape[1]), placement.states(real, order)
+
+    def put(memory, step, hit):
+        return memory.put(layer, [order[step]], [jnp.where(hit, placement.HIT, placement.EMPTY)])
+
+    start = gridlist.surroundings([usual.start], constants)
+    return placement.Memory(start, put, lambda memory: usual.pattern(memory.first()))
+
+
+def _look(params, known, numbers, order, constants):
+    """The network of `_logit` for some rings."""
+    radii, size = order.shape
+    context = dense.apply(params["context"], stage_numbers.seen(known, numbers, constants))
+    around = grid.seen_from_ring(radii)
+    network = gridlist.network(params["place"], context, slice(around), slice(around, around + radii), 1)
+
+    def look(step, memory):
+        def decide(layer, owed, left):
+            ring = gridlist.take(order[step], layer)
+            some = gridlist.Rings(layer, ring, layer >= 0, ring * size + layer, step * size + layer)
+            return network(memory.around(some), [owed / radii, left / radii, owed / jnp.maximum(left, 1)], some)[0]
+
+        return decide
+
+    return look
 
 
 def _real(known, constants):
