@@ -58,8 +58,7 @@ def apply_folded(layer: Dense, x: Array) -> Array:
 
 def for_rows(layer: Dense) -> Dense:
     """The layer for `apply_rows`, weight (in, out): turned here, once, as the compiler would do it in every step."""
-    weight = layer.weight.T.astype(jnp.bfloat16) if isinstance(layer, Narrow) else layer.weight.T
-    return layer._replace(weight=jax.lax.optimization_barrier((weight,))[0])
+    return layer._replace(weight=jax.lax.optimization_barrier(layer.weight.T))
 
 
 def apply_rows(layer: Dense, x: Array) -> Array:
