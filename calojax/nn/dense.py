@@ -56,21 +56,6 @@ def apply_folded(layer: Dense, x: Array) -> Array:
     return _product(layer)(weight, jnp.concatenate([x, jnp.ones((1, x.shape[1]))]))
 
 
-def for_rows(layer: Dense) -> Dense:
-    """The layer for `apply_rows`, weight (in, out): turned here, once, as the compiler would do it in every step."""
-    return layer._replace(weight=jax.lax.optimization_barrier(layer.weight.T))
-
-
-def apply_rows(layer: Dense, x: Array) -> Array:
-    """The product of a layer `for_rows`, without the bias: x (E, in) -> (E, out); no gradient."""
-    return _in_bfloat16(x, layer.weight) if isinstance(layer, Narrow) else jnp.matmul(x, layer.weight)
-
-
-def rectified(x: Array) -> Array:
-    """As `relu`, in a form that XLA does not make part of a product, where it takes several times as long."""
-    return jnp.where(x > 0, x, 0.0)
-
-
 def init_stack(key: Array, sizes: tuple[int, ...], *, last_scale: float = 0.0) -> tuple[Dense, ...]:
     """Layers sizes[0] -> sizes[1] -> ...; the last one starts at `last_scale` (0: the network starts as a constant)."""
     keys = jax.random.split(key, len(sizes) - 1)
@@ -86,25 +71,6 @@ def apply_stack(layers: tuple[Dense, ...], x: Array, context: Array | None = Non
 def apply_stack_folded(layers: tuple[Dense, ...], x: Array, context: Array | None = None) -> Array:
     """`apply_stack` with the last bias inside the product, see `apply_folded`."""
     return apply_folded(layers[-1], _hidden(layers, x, context))
-
-
-def apply_stack_by_row(layers: tuple[Dense, ...], x: Array, context: Array | None = None) -> Array:
-    """`apply_stack` with an element's numbers side by side inside, for a loop over few elements: products of short rows
-    are several times slower. x (sizes[0], E) -> (sizes[-1], E), context (E, sizes[1]); without a gradient of its own.
-    """
-    rows, last = x.T, layers[-1]
-    for number, layer in enumerate(layers[:-1]):
-        rows = product_by_row(layer, rows) + layer.bias
-        rows = jax.nn.relu(rows if number or context is None else rows + context)
-    return product_by_row(last._replace(weight=rows), last.weight) + last.bias[:, None]
-
-
-def product_by_row(layer: Dense, x: Array) -> Array:
-    """x (E, in) -> (E, out), without the bias."""
-    a, b = x, layer.weight
-    if isinstance(layer, Narrow):
-        a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
-    return jax.lax.dot_general(a, b, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32)
 
 
 def _hidden(layers, x, context):

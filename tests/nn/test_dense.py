@@ -56,14 +56,3 @@ def test_a_folded_bias_is_the_bias():
     layers = jax.tree.map(lambda a: a + 0.3, layers)
     x = jax.random.normal(jax.random.key(1), (5, 40))
     np.testing.assert_allclose(dense.apply_stack_folded(layers, x), dense.apply_stack(layers, x), rtol=1e-4, atol=1e-4)
-
-
-def test_by_row_is_the_same_network():
-    layers = dense.init_stack(jax.random.key(0), (5, 8, 8, 3), last_scale=1.0)
-    layers = tuple(layer._replace(bias=jnp.linspace(-1, 1, len(layer.bias))) for layer in layers)
-    x, context = jax.random.normal(jax.random.key(1), (5, 25)), jax.random.normal(jax.random.key(2), (8, 25))
-    for stack in (layers, dense.narrowed(layers)):
-        expected = dense.apply_stack(stack, x, context)
-        np.testing.assert_allclose(dense.apply_stack_by_row(stack, x, context.T), expected, rtol=1e-5, atol=1e-5)
-        expected = dense.apply_stack(stack, x)
-        np.testing.assert_allclose(dense.apply_stack_by_row(stack, x), expected, rtol=1e-5, atol=1e-5)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import dense
+from calojax.nn import dense, rows
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.stages import grid, gridlist, shares
@@ -64,14 +64,14 @@ def draw(
 
     def decide(state, step, rings):
         around, left = state
-        of_layer = lambda values: gridlist.take(values, rings.layer)
-        own, uniform = (gridlist.take(values.ravel(), rings.place) for values in (size, uniforms))
-        room_left, rings_left = (gridlist.take(values.ravel(), rings.turn) for values in (room, later))
+        of_layer = lambda values: rows.take(values, rings.layer)
+        own, uniform = (rows.take(values.ravel(), rings.place) for values in (size, uniforms))
+        room_left, rings_left = (rows.take(values.ravel(), rings.turn) for values in (room, later))
         owed = of_layer(left)
         per_ring = jnp.log1p(owed / (rings_left + 1))
         counted = [owed / cells, per_ring, room_left / cells, rings_left / radii, own / cells]
-        seen = around.around(rings) * gridlist.take(over, 2 * step + of_layer(known.parity))
-        prior = gridlist.take(constants.hit_cells, gridlist.in_tree(rings, known, constants)[1]).T
+        seen = around.around(rings) * rows.take(over, 2 * step + of_layer(known.parity))
+        prior = rows.take(constants.hit_cells, gridlist.in_tree(rings, known, constants)[1]).T
         allowed = (possible <= jnp.minimum(own, owed - rings_left)) & (possible >= owed - room_left)
         logits = jnp.where(allowed, network(seen, counted, rings) + prior, stage_numbers.NEVER)
         k = jnp.clip(categorical(logits, uniform) + 1, 1, jnp.maximum(own, 1))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from calojax.nn import dense, placement
+from calojax.nn import placement, rows
 from calojax.systems.pyramid import truth
 from calojax.systems.pyramid import windows as tables
 from calojax.systems.pyramid.coarse import NEIGHBOURS
@@ -51,6 +51,7 @@ def look(
     of_cells, of_counts = seen.weight[:, :-2], seen.weight[:, -2:]
     of_bits = jnp.pad(of_cells, ((0, 0), (0, 1)))[:, constants.windows.column]
     hidden, last = params["place"]
+    first_layer, second = rows.ready(seen._replace(weight=of_bits)), rows.ready(hidden)
 
     def at_step(step, words):
         words = jnp.pad(words, ((0, 0), (0, 1))).ravel()
@@ -58,17 +59,14 @@ def look(
         word, begin = first // BYTE * (elements + 1), (first % BYTE).astype(jnp.uint32)
 
         def decide(at, owed, left):
-            ring = _rows(rings.ring, at)
-            of_ring = lambda table: table if len(table) == 1 else _rows(table, ring)
-            near = _rows(words, _rows(place, at) + of_ring(word))
-            x = dense.product_by_row(
-                seen._replace(weight=of_bits), ringbytes.departures(near, of_ring(begin), _rows(shares, at))
-            )
-            counted = (owed / jnp.maximum(left, 1))[:, None] * of_counts[:, 0] + (left / cells)[:, None] * of_counts[
-                :, 1
-            ]
-            x = _rectified(x + _rows(context, at) + of_step + counted)
-            x = _rectified(dense.product_by_row(hidden, x) + hidden.bias)
+            ring = rows.take(rings.ring, at)
+            of_ring = lambda table: table if len(table) == 1 else rows.take(table, ring)
+            near = rows.take(words, rows.take(place, at) + of_ring(word))
+            x = rows.product(first_layer, ringbytes.departures(near, of_ring(begin), rows.take(shares, at)))
+            odds, part = (owed / jnp.maximum(left, 1))[:, None], (left / cells)[:, None]
+            counted = odds * of_counts[:, 0] + part * of_counts[:, 1]
+            x = rows.rectified(x + rows.take(context, at) + of_step + counted)
+            x = rows.rectified(rows.product(second, x) + second.bias)
             # rounding the operands of a single row would take longer than multiplying them
             return jnp.matmul(x, last.weight[0], precision="highest") + last.bias[0]
 
@@ -96,18 +94,11 @@ def _context(layer, incident_energy, rings, shares, place, constants):
     own_share, full, near_share, near_hit = of_hits
     weight = [once(jnp.concatenate(pair, 1)) for pair in ((own_share, near_share), (full, near_hit))]
     is_hit = (place < len(rings.ring)).astype(jnp.float32).at[:, 0].set((shares[:, 0] == 1.0).astype(jnp.float32))
-    part = lambda weight, x: dense.product_by_row(layer._replace(weight=weight), x)
+    part = lambda weight, x: rows.product(rows.ready(layer._replace(weight=weight)), x)
     found = part(jnp.concatenate(weight, 1), jnp.concatenate([shares, is_hit], 1))
     of_shower = part(of_energy, energy.T) + layer.bias
-    few = len(rings.ring) < features.shape[1]  # of the detector's rings
-    known = part(of_ring, _rows(features.T, rings.ring)) if few else _rows(part(of_ring, features.T), rings.ring)
-    return _rows(of_shower, jnp.minimum(rings.owner, len(of_shower) - 1)) + known + found
-
-
-def _rectified(x):
-    """As `relu`, in a form that the compiler does not make part of a product, where it takes several times as long."""
-    return jnp.where(x > 0, x, 0.0)
-
-
-def _rows(table, at):
-    return table.at[at].get(mode="promise_in_bounds", wrap_negative_indices=False)
+    if len(rings.ring) < features.shape[1]:  # fewer than the detector has
+        known = part(of_ring, rows.take(features.T, rings.ring))
+    else:
+        known = rows.take(part(of_ring, features.T), rings.ring)
+    return rows.take(of_shower, jnp.minimum(rings.owner, len(of_shower) - 1)) + known + found

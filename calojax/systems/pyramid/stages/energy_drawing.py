@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from calojax.nn import dense
+from calojax.nn import rows
 from calojax.systems.pyramid.coarse import FACES
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.stages import shares
@@ -37,7 +37,7 @@ def look(
     windows, cells = constants.windows.of_energies, constants.tree.ring_cells.shape[1]
     owner = jnp.minimum(rings.owner, len(rings.table) - 1)[:, None]
     there = windows.ring.T[rings.ring]
-    listed = _rows(rings.table.ravel(), owner * rings.table.shape[1] + jnp.maximum(there, 0))
+    listed = rows.take(rings.table.ravel(), owner * rings.table.shape[1] + jnp.maximum(there, 0))
     place = jnp.where(there >= 0, listed, len(owner))  # (E, 1 + FACES)
     seen, layer = params["seen"], params["cell_context"]
     known = energy.shape[0] + len(constants.ring_features) + 2 * (1 + FACES)
@@ -47,8 +47,7 @@ def look(
     of_seen = jnp.concatenate([columns(half) for half in jnp.split(seen.weight, 2, axis=1)], 1)
     hidden, last = params["cells"]
     groups = place[:, windows.seen] * cells
-    first, second, third = (_operand(layer) for layer in (seen._replace(weight=of_seen), hidden, last))
-    first, second = first.T, second.T
+    first, second = rows.ready(seen._replace(weight=of_seen)), rows.ready(hidden)
 
     earlier = (windows.step < jnp.arange(cells)[:, None, None]).astype(jnp.float32)
     scales = jnp.stack([earlier, jnp.zeros_like(earlier)], 2)  # (A, K, 2, S)
@@ -57,15 +56,14 @@ def look(
         steps, scale, now = windows.step[step], scales[step], of_step[step]
 
         def decide(departed, at, ratio, owed):
-            of_ring = lambda table: table if len(table) == 1 else _rows(table, _rows(rings.ring, at))
-            near = _rows(groups, at)[:, :, None] + of_ring(steps).reshape(-1, groups.shape[1], GROUP)
-            found = _rows(departed, near.reshape(len(at), -1))
-            x = _times(_seen(found, of_ring(scale)), first, ((1,), (0,)))
+            of_ring = lambda table: table if len(table) == 1 else rows.take(table, rows.take(rings.ring, at))
+            near = rows.take(groups, at)[:, :, None] + of_ring(steps).reshape(-1, groups.shape[1], GROUP)
+            found = rows.take(departed, near.reshape(len(at), -1))
+            x = rows.product(first, _seen(found, of_ring(scale)))
             counted = ratio[:, None] * of_counted[:, 0] + (owed / cells)[:, None] * of_counted[:, 1]
-            x = _rectified(x + _rows(context, at) + now + counted)
-            x = _rectified(_times(x, second, ((1,), (0,))) + hidden.bias)
-            # a product turned round costs less than to walk over the components with the cells apart
-            return _times(third, x, ((1,), (1,))) + last.bias[:, None]
+            x = rows.rectified(x + rows.take(context, at) + now + counted)
+            x = rows.rectified(rows.product(second, x) + second.bias)
+            return rows.to_columns(last, x)
 
         return decide
 
@@ -84,35 +82,14 @@ def _context(layer, energy, rings, place, counts, mean, constants):
     features, faces = constants.ring_features, jnp.arange(FACES)
     share = counts / constants.ring_size[rings.ring]
     logarithm = jnp.where(rings.real, jnp.log(mean + shares.TINY), 0.0) / 3.0
-    of_hits = _rows(jnp.pad(jnp.stack([logarithm, share], 1), ((0, 1), (0, 0))), place).reshape(len(place), -1)
+    of_hits = rows.take(jnp.pad(jnp.stack([logarithm, share], 1), ((0, 1), (0, 0))), place).reshape(len(place), -1)
     split = (len(energy), len(energy) + len(features), len(energy) + len(features) + of_hits.shape[1])
     of_energy, of_ring, of_hit, _ = jnp.split(layer.weight, split, axis=1)
     order = jnp.concatenate([jnp.array([[1, 0]]), jnp.stack([2 + faces, 2 + FACES + faces], 1)]).ravel()
-    part = lambda weight, x: _times(x, _operand(layer._replace(weight=weight)), ((1,), (1,)))
+    part = lambda weight, x: rows.product(rows.ready(layer._replace(weight=weight)), x)
     if len(place) < features.shape[1]:
-        x = jnp.concatenate([_rows(features.T, rings.ring), of_hits], 1)
+        x = jnp.concatenate([rows.take(features.T, rings.ring), of_hits], 1)
         of_rings = part(jnp.concatenate([of_ring, of_hit[:, order]], 1), x)
     else:
-        of_rings = _rows(part(of_ring, features.T), rings.ring) + part(of_hit[:, order], of_hits)
-    return of_rings + _rows(part(of_energy, energy.T), jnp.minimum(rings.owner, energy.shape[1] - 1))
-
-
-def _operand(layer):
-    """The weight (out, in) as precise as the product takes it."""
-    return layer.weight.astype(jnp.bfloat16) if isinstance(layer, dense.Narrow) else layer.weight
-
-
-def _times(a, b, contracted):
-    """The product, as precise as the less precise of the two."""
-    precise = min(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
-    a, b = a.astype(precise), b.astype(precise)
-    return lax.dot_general(a, b, (contracted, ((), ())), preferred_element_type=jnp.float32)
-
-
-def _rectified(x):
-    """As `relu`, in a form that the compiler does not make part of a product, where it takes several times as long."""
-    return jnp.where(x > 0, x, 0.0)
-
-
-def _rows(table, at):
-    return table.at[at].get(mode="promise_in_bounds", wrap_negative_indices=False)
+        of_rings = rows.take(part(of_ring, features.T), rings.ring) + part(of_hit[:, order], of_hits)
+    return of_rings + rows.take(part(of_energy, energy.T), jnp.minimum(rings.owner, energy.shape[1] - 1))

@@ -5,13 +5,14 @@ energy is left for each hit that is left, relative to the shower's and in MeV: a
 leaves the same energy in any shower.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import dense, mixtures
+from calojax.nn import dense, mixtures, rows
 from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
@@ -43,7 +44,8 @@ def log_density(
     history = truth.layers_apart(depth, numbers.HISTORY)(departed[None])
     per_hit = truth.on_grid((total / jnp.maximum(jnp.sum(hits, 0), 1))[None], depth)[0]
     context = _context(params, pattern, standard, constants)
-    raw = _raw(params, context, history, on_grid(energy + rest), on_grid(hits + hits_rest), per_hit)
+    network = partial(dense.apply_stack, params["layers"])
+    raw = _raw(network, context, history, on_grid(energy + rest), on_grid(hits + hits_rest), per_hit)
     return shares.log_density(raw, fit, layers, on_grid(rest), free)
 
 
@@ -58,13 +60,13 @@ def draw(
     per_hit = total / jnp.maximum(jnp.sum(hits, 0), 1)
     fits = shares.Fit(*(by_layer(x) for x in _fit(pattern, constants)))
     context = by_layer(_context(params, pattern, standard, constants)).swapaxes(1, 2)
-    network = dense.apply_stack_by_row
+    network = rows.network(params["layers"])
 
     def body(carry, layer):
         left, history = carry
         hits, hits_rest, fit, context, uniform = layer
         here, free = hits > 0, (hits > 0) & (hits_rest > 0)
-        raw = _raw(params, context, history, left, hits + hits_rest, per_hit, network)
+        raw = _raw(network, context, history, left, hits + hits_rest, per_hit)
         taken, rest = shares.draw(raw, uniform, fit, left, here, free)
         departed = jnp.clip(shares.standard(fit, taken, rest, free & (taken > 0) & (rest > 0)), -_MOST, _MOST)
         return (rest, jnp.concatenate([departed[None], history[:-1]])), taken
@@ -89,9 +91,9 @@ def _fit(pattern, constants):
     return shares.Fit(by_layer(mean + of_hits), by_layer(width))
 
 
-def _raw(params, context, history, left, hits_left, energy_per_hit, network=dense.apply_stack):
+def _raw(network, context, history, left, hits_left, energy_per_hit):
     hits = jnp.maximum(hits_left, 1)
     ratio = shares.log_ratio(left, hits * energy_per_hit, 5.0)
     per_hit = jnp.clip(jnp.log(left / hits + shares.TINY), -_MOST, _MOST)
     counted = jnp.stack([ratio, jnp.log1p(hits_left) / 4.0, per_hit])
-    return network(params["layers"], jnp.concatenate([history / 2.0, counted]), context)
+    return network(jnp.concatenate([history / 2.0, counted]), context)

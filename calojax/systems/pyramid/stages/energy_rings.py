@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import dense, mixtures
+from calojax.nn import dense, mixtures, rows
 from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
@@ -49,13 +49,13 @@ def draw(params: dict[str, Any], pattern: Hits, layers: Array, uniforms: Array, 
 
     def decide(state, step, rings):
         around, left = state
-        of_layer = lambda values: gridlist.take(values, rings.layer)
-        cells, uniform = (gridlist.take(values.ravel(), rings.place) for values in (pattern.counts, uniforms))
-        later, hits_later = (gridlist.take(values.ravel(), rings.turn) for values in (behind, hits_behind))
+        of_layer = lambda values: rows.take(values, rings.layer)
+        cells, uniform = (rows.take(values.ravel(), rings.place) for values in (pattern.counts, uniforms))
+        later, hits_later = (rows.take(values.ravel(), rings.turn) for values in (behind, hits_behind))
         mine, usual, cells_left = of_layer(left), of_layer(per_cell), cells + later
         ratio = shares.log_ratio(mine, usual * jnp.maximum(cells_left, 1), 5.0)
         known = 2 * step + of_layer(parity)
-        seen = around.around(rings) * gridlist.take(over, known)
+        seen = around.around(rings) * rows.take(over, known)
         raw = network(seen, [ratio, cells_left / n, cells / n], rings)
         mean, width = fit(rings)
         own = shares.Fit(mean + _log_odds(cells, cells_left), width)
@@ -151,7 +151,7 @@ def _fit_of_some(pattern, constants):
 
     def of_some(rings):
         owner, ring = gridlist.in_tree(rings, pattern.known, constants)
-        mean, width = (gridlist.take(x.ravel(), owner * x.shape[1] + ring) for x in fits)
+        mean, width = (rows.take(x.ravel(), owner * x.shape[1] + ring) for x in fits)
         return mean, jnp.maximum(width, 1e-2)
 
     return of_some

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from calojax.nn import dense, placement
+from calojax.nn import dense, placement, rows
 from calojax.systems.pyramid.coarse import swapped
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.stages.grid import REACH, VECTORS, Grid
@@ -48,11 +48,11 @@ class Network(NamedTuple):
         around, numbers = lax.optimization_barrier((around, numbers))
         x = jnp.concatenate([around, jnp.stack(numbers, 1)], 1)
         first, *others, last = self.layers
-        x = dense.apply_rows(first, x) + take(self.of_layer, rings.layer) + take(self.of_ring, rings.ring)
-        x = dense.rectified(x)
+        x = rows.product(first, x) + rows.take(self.of_layer, rings.layer) + rows.take(self.of_ring, rings.ring)
+        x = rows.rectified(x)
         for layer in others:
-            x = dense.rectified(dense.apply_rows(layer, x) + layer.bias)
-        return dense.apply(last, x.T)
+            x = rows.rectified(rows.product(layer, x) + layer.bias)
+        return rows.to_columns(last, x)
 
 
 def network(layers: tuple[dense.Dense, ...], context: Array, around: slice, one_hot: slice, quantities: int) -> Network:
@@ -63,8 +63,8 @@ def network(layers: tuple[dense.Dense, ...], context: Array, around: slice, one_
     numbers = np.setdiff1d(np.arange(first.weight.shape[1]), np.concatenate(parts))
     pieces = first.weight[:, around].reshape(len(first.weight), quantities, -1).swapaxes(1, 2)
     weight = jnp.concatenate([pieces.reshape(len(first.weight), -1), first.weight[:, numbers]], 1)
-    rows = [dense.for_rows(layer) for layer in (first._replace(weight=weight), *layers[1:-1])]
-    return Network((*rows, layers[-1]), first.weight[:, one_hot].T, context.T + first.bias)
+    turned = [rows.ready(layer) for layer in (first._replace(weight=weight), *layers[1:-1])]
+    return Network((*turned, layers[-1]), first.weight[:, one_hot].T, context.T + first.bias)
 
 
 class Surroundings(NamedTuple):
@@ -76,7 +76,7 @@ class Surroundings(NamedTuple):
 
     def around(self, rings: Rings) -> Array:
         """What `grid.around_ring` gives, ring by ring and not quantity by quantity: (C, F Q)."""
-        radii, row = _radii(self.rows), take(self.row, rings.layer)
+        radii, row = _radii(self.rows), rows.take(self.row, rings.layer)
         own = _pieces(self.rows, row, rings.ring, (1, 2 * radii - 1))
         near = [
             _pieces(self.rows, row + first, rings.ring + radii - 1 - REACH, (_MOST, 2 * REACH + 1))
@@ -89,7 +89,7 @@ class Surroundings(NamedTuple):
         radii = _radii(self.rows)
         values = lax.optimization_barrier(values)
         column = jnp.concatenate([jnp.where(ring < radii, ring + radii - 1, self.rows.shape[1]) for ring in rings])
-        row = jnp.concatenate([take(self.row, layer)] * len(rings))
+        row = jnp.concatenate([rows.take(self.row, layer)] * len(rings))
         put = self.rows.at[row, column, 0].set(jnp.concatenate(values), mode="drop", unique_indices=True)
         return self._replace(rows=put)
 
@@ -149,7 +149,7 @@ def step_by_step(
         here = begin + jnp.arange(together) < end
         turn = jnp.where(here, lax.dynamic_slice_in_dim(listed, begin, together), step * size)
         layer = turn - step * size
-        ring = jnp.where(take(known.parity, layer) == 1, swapped(step, radii), step)
+        ring = jnp.where(rows.take(known.parity, layer) == 1, swapped(step, radii), step)
         rings = Rings(layer, ring, here, ring * size + layer, turn)
         state, decided = decide(state, step, rings)
         return end, state, lax.dynamic_update_slice_in_dim(found, decided, begin, 0)
@@ -162,9 +162,9 @@ def step_by_step(
 def in_tree(rings: Rings, known: Grid, constants: Constants) -> tuple[Array, Array]:
     """(C,) shower and number in the detector of rings that exist."""
     layers, radii = constants.tree.layer_rings.shape
-    owner = take(known.owner, rings.layer)
+    owner = rows.take(known.owner, rings.layer)
     place = (rings.layer - owner * layers) * radii + rings.ring
-    return owner, jnp.maximum(take(constants.tree.layer_rings.ravel(), place), 0)
+    return owner, jnp.maximum(rows.take(constants.tree.layer_rings.ravel(), place), 0)
 
 
 def last_ring(hit: Array, parity: Array) -> Array:
@@ -195,8 +195,3 @@ def _pieces(rows, row, column, sizes):
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
     return found.reshape(len(row), -1)
-
-
-def take(x: Array, at: Array) -> Array:
-    """x (N, ...) at places (C,), all of them inside."""
-    return x.at[at].get(mode="promise_in_bounds", wrap_negative_indices=False)

@@ -6,13 +6,14 @@ linear monotone map with its knots at the edges of the integers. The layers are 
 tail of a shower is where it belongs.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import dense, placement
+from calojax.nn import dense, placement, rows
 from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
@@ -42,7 +43,8 @@ def log_probability(params: dict[str, Any], incident_energy: Array, layers: Arra
     k = jnp.sum(layers, 1)
     logits = _count_logits(params, energy, constants)
     count = jnp.take_along_axis(jax.nn.log_softmax(logits, 0), k[None], 0)[0]
-    placed = placement.score(_logit(params, energy), _order(layers.T), k, jnp.ones_like(layers.T), layers.T)
+    logit = _logit(partial(dense.apply_stack, params["place"]), energy)
+    placed = placement.score(logit, _order(layers.T), k, jnp.ones_like(layers.T), layers.T)
     return count + placed.log_probability
 
 
@@ -51,9 +53,8 @@ def draw(params: dict[str, Any], incident_energy: Array, noise: Noise, constants
     energy = truth.energy_features(incident_energy, constants)
     k = categorical(_count_logits(params, energy, constants), noise.count)
     real = jnp.ones(noise.layers.shape, bool)
-    return placement.draw(
-        _logit(params, energy, dense.apply_stack_by_row), _order(real), k, real, noise.layers
-    ).pattern.T
+    logit = _logit(rows.network(params["place"]), energy)
+    return placement.draw(logit, _order(real), k, real, noise.layers).pattern.T
 
 
 def categorical(logits: Array, uniform: Array) -> Array:
@@ -76,11 +77,11 @@ def _order(pattern):
     return jnp.tile(jnp.arange(layers)[:, None], (1, showers))
 
 
-def _logit(params, energy, network=dense.apply_stack):
+def _logit(network, energy):
     def logit(step, cell, states, owed, left):
         layers = states.shape[0]
         counts = jnp.stack([owed, left]) / layers
         inputs = jnp.concatenate([energy, states, grid.one_hot(cell, layers), counts])
-        return network(params["place"], inputs)[0]
+        return network(inputs)[0]
 
     return logit

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import dense, mixtures
+from calojax.nn import dense, mixtures, rows
 from calojax.systems.pyramid import truth
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
@@ -95,6 +95,8 @@ def draw(params: dict[str, Any], known: Grid, noise: Noise, constants: Constants
     total = jnp.floor(jnp.exp(jnp.clip(log_total * width + mean, 0.0, 15.0)) + 0.5)
     total = jnp.clip(total.astype(jnp.int32), fewest, fewest + room)
     first, of_own = _both(params)
+    first = rows.ready(first)
+    of_cells, of_rings = (rows.network(params[name][1:]) for name in ("cells", "rings"))
     width_of_cells = len(params["cells"][0].weight)
     context = by_layer(jnp.concatenate(_contexts(params, known, total, constants))).swapaxes(1, 2)
 
@@ -102,14 +104,14 @@ def draw(params: dict[str, Any], known: Grid, noise: Noise, constants: Constants
         left, history = carry
         here, context, fit, uniforms, size = layer
         moving = _moving(history.reshape(-1, here.shape[0]), left, layers)
-        both = dense.product_by_row(first, moving.T) + first.bias + context
-        raw = dense.apply_stack_by_row(params["cells"][1:], jax.nn.relu(both[:, :width_of_cells]).T)
+        both = rows.product(first, moving.T) + first.bias + context
+        raw = of_cells(rows.rectified(both[:, :width_of_cells]).T)
         x = mixtures.draw(raw, uniforms[0]) * fit[1] + fit[0]
         given = jnp.floor((left.cells + 1) * jax.nn.sigmoid(x)).astype(jnp.int32)
         given = jnp.where(left.layers > 1, jnp.clip(given, *_bounds(left, size.cells - 1)), left.cells)
         cells = jnp.where(here, 1 + given, 0)
         seen = both[:, width_of_cells:] + sum(x[:, None] * of_own[:, i] for i, x in enumerate(_own(cells, radii)))
-        logits = _possible(dense.apply_stack_by_row(params["rings"][1:], jax.nn.relu(seen).T), cells, size, radii)
+        logits = _possible(of_rings(rows.rectified(seen).T), cells, size, radii)
         numbers = Numbers(jnp.where(here, categorical(logits, uniforms[1]) + 1, 0), cells)
         took = _took(numbers, given, left, here, fit, radii)
         room = left.room - here * (size.cells - 1)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import dense, placement
+from calojax.nn import dense, placement, rows
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
 from calojax.systems.pyramid.stages import grid, gridlist
@@ -65,7 +65,7 @@ def _look(params, known, numbers, order, constants):
 
     def look(step, memory):
         def decide(layer, owed, left):
-            ring = gridlist.take(order[step], layer)
+            ring = rows.take(order[step], layer)
             some = gridlist.Rings(layer, ring, layer >= 0, ring * size + layer, step * size + layer)
             return network(memory.around(some), [owed / radii, left / radii, owed / jnp.maximum(left, 1)], some)[0]
 
