@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from calojax.nn import dense, mixtures, sets
+from calojax.nn import dense, mixtures, rows, sets
 from calojax.systems.pyramid.coarse import FACES
 from calojax.systems.pyramid.config import Model
 from calojax.systems.pyramid.constants import Constants
@@ -71,7 +71,6 @@ def draw(
     look = energy_drawing.look(params, pattern.known.energy, pattern.rings, counts, mean, constants)
     cell = (jnp.minimum(order, n - 1) * rings + jnp.arange(rings)).ravel()
     last_column = jnp.arange(rings) * n + last
-    take = lambda x, at: x.at[at].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
     def of_step(step, state):
         end, decide = ends[step], look(step)
@@ -80,12 +79,12 @@ def draw(
         def chunk(state: _Drawing) -> _Drawing:
             here = state.begin + jnp.arange(size) < end
             at = jnp.minimum(jax.lax.dynamic_slice_in_dim(listed, state.begin, size) - step * rings, rings - 1)
-            left, owed, usual = take(state.left, at), take(state.owed, at), take(mean, at)
+            left, owed, usual = rows.take(state.left, at), rows.take(state.owed, at), rows.take(mean, at)
             raw = decide(state.departed, at, shares.log_ratio(left, usual * owed, 8.0), owed)
-            mine = take(cell_now, at)
-            taken, rest = shares.draw(raw, take(uniforms.ravel(), mine), _fit(owed), left, here, here)
+            mine = rows.take(cell_now, at)
+            taken, rest = shares.draw(raw, rows.take(uniforms.ravel(), mine), _fit(owed), left, here, here)
             none = len(state.departed)
-            forced = jnp.where(here & (owed == 2), take(last_column, at), none)
+            forced = jnp.where(here & (owed == 2), rows.take(last_column, at), none)
             departed = state.departed.at[jnp.where(here, at * n + step, none)].set(
                 _departure(taken, usual, here), mode="drop"
             )
@@ -102,7 +101,7 @@ def draw(
 
     start = _Drawing(jnp.int32(0), jnp.zeros(rings * n), energy_drawing.memory(hit), by_ring, counts)
     drawn = jax.lax.fori_loop(0, n - 1, of_step, start)
-    forced = jnp.where(last >= 0, take(cell, jnp.maximum(last, 0) * rings + jnp.arange(rings)), n * rings)
+    forced = jnp.where(last >= 0, rows.take(cell, jnp.maximum(last, 0) * rings + jnp.arange(rings)), n * rings)
     return drawn.energy.at[forced].set(drawn.left, mode="drop").reshape(n, rings)
 
 
