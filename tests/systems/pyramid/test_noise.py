@@ -27,7 +27,7 @@ def plain(shower, purpose, shape, normal, *folded):
     return np.asarray((jax.random.normal if normal else jax.random.uniform)(key, shape))
 
 
-def same(found, expected, normal):
+def assert_same(found, expected, normal):
     if normal:  # the inverse error function is approximated by sums whose order is the compiler's
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     else:
@@ -36,13 +36,13 @@ def same(found, expected, normal):
 
 def test_by_shower(normal):
     found = jax.jit(lambda keys: Noise(keys).by_shower("hit layers", ROWS, normal=normal))(keys())
-    same(found, np.stack([plain(i, "hit layers", (ROWS,), normal) for i in range(SHOWERS)], 1), normal)
+    assert_same(found, np.stack([plain(i, "hit layers", (ROWS,), normal) for i in range(SHOWERS)], 1), normal)
 
 
 def test_on_grid(normal):
     found = jax.jit(lambda keys: Noise(keys).on_grid("energies", ROWS, DEPTH, normal=normal))(keys())
     by_shower = [plain(i, "energies", (DEPTH, ROWS), normal) for i in range(SHOWERS)]
-    same(found, np.concatenate(by_shower).T, normal)
+    assert_same(found, np.concatenate(by_shower).T, normal)
 
 
 def test_by_ring_the_keys_are_those_of_ring_and_shower(normal):
@@ -50,4 +50,4 @@ def test_by_ring_the_keys_are_those_of_ring_and_shower(normal):
     listed = Rings(*map(jnp.asarray, (owner, ring, owner < SHOWERS, np.zeros((SHOWERS, 1), int))))
     found = jax.jit(lambda keys: Noise(keys).by_ring("cells", listed, ROWS, normal=normal))(keys())
     expected = [plain(min(i, SHOWERS - 1), "cells", (ROWS,), normal, r) for i, r in zip(owner, ring, strict=True)]
-    same(found, np.stack(expected, 1), normal)
+    assert_same(found, np.stack(expected, 1), normal)
