@@ -1,10 +1,10 @@
 """Files of results, `calojax.bench/1`: machine, processes, results, what was left out; written whole or not at all."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from calojax import writing
 from calojax.errors import InputError
 
 SCHEMA = "calojax.bench/1"
@@ -27,9 +27,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def write(path: Path, results: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(temporary, path)
+    writing.text(path, json.dumps(results, indent=1) + "\n")
 
 
 def empty(machine: dict[str, Any]) -> dict[str, Any]:

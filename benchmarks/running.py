@@ -42,7 +42,7 @@ def environment(options: Options) -> dict[str, str]:
         "JAX_PLATFORMS": "cuda" if options.place == "gpu" else "cpu",
         "XLA_FLAGS": " ".join(flags).strip(),
     }
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     return found | dict.fromkeys(names if one else (), "1")
 
 

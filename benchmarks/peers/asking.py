@@ -5,7 +5,6 @@ They inherit the cores of whoever starts them, run one thread each, and wait wit
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,13 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import measuring
+from benchmarks.running import Options, environment
 
 OURS = "calojax"
 ROOT = Path(__file__).parents[2]
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1") | {
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-    "JAX_PLATFORMS": "cpu",
-}
 
 
 class PeerFailed(Exception):
@@ -65,7 +61,7 @@ def running(interpreter: str | Path, name: str) -> Iterator[Peer]:
         command = [str(interpreter), "-m", "benchmarks.peers.worker", name]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": complaints, "text": True}
         try:
-            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | ONE_THREAD, **pipes)
+            process = subprocess.Popen(command, cwd=ROOT, env=environment(Options(place="one")), **pipes)
         except OSError as error:
             raise PeerFailed(f"{interpreter} does not start: {error.strerror}") from error
         stack.callback(_end, process)

@@ -2,13 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from benchmarks import arithmetic
 
-A, B = jnp.ones((8, 16)), jnp.ones((16, 32))
+# numpy, since what is collected must not start JAX: others choose the number of devices first
+A, B = np.ones((8, 16), np.float32), np.ones((16, 32), np.float32)
 ONE = 2 * 8 * 16 * 32
-SQUARE, OF_SQUARE = 0.1 * jnp.ones((4, 4)), 2 * 4**3
+SQUARE, OF_SQUARE = np.full((4, 4), 0.1, np.float32), 2 * 4**3
 
 
 def test_a_product_is_what_xla_says():

@@ -68,8 +68,8 @@ def network(layers: tuple[dense.Dense, ...], context: Array, around: slice, one_
 
 
 class Surroundings(NamedTuple):
-    """Values of all rings so that what is seen around one is a few pieces of rows: rows (P, 3 R - 2, Q), the showers
-    apart and nothing around them; row (G,) of each layer."""
+    """Values of all rings so that what is seen around one is a few pieces of rows: rows (P, R + 2 `_beside`, Q), the
+    showers apart and nothing around them; row (G,) of each layer."""
 
     rows: Array
     row: Array
@@ -77,18 +77,16 @@ class Surroundings(NamedTuple):
     def around(self, rings: Rings) -> Array:
         """What `grid.around_ring` gives, ring by ring and not quantity by quantity: (C, F Q)."""
         radii, row = _radii(self.rows), rows.take(self.row, rings.layer)
-        own = _pieces(self.rows, row, rings.ring, (1, 2 * radii - 1))
-        near = [
-            _pieces(self.rows, row + first, rings.ring + radii - 1 - REACH, (_MOST, 2 * REACH + 1))
-            for first in (-_MOST, 1)
-        ]
+        column = rings.ring + _beside(radii)
+        own = _pieces(self.rows, row, column - (radii - 1), (1, 2 * radii - 1))
+        near = [_pieces(self.rows, row + first, column - REACH, (_MOST, 2 * REACH + 1)) for first in (-_MOST, 1)]
         return jnp.concatenate([own, *near], 1)
 
     def put(self, layer: Array, rings: list[Array], values: list[Array]) -> "Surroundings":
         """With the first of the values of some rings of layers (C,) as given; not where ring is R or more."""
         radii = _radii(self.rows)
         values = lax.optimization_barrier(values)
-        column = jnp.concatenate([jnp.where(ring < radii, ring + radii - 1, self.rows.shape[1]) for ring in rings])
+        column = jnp.concatenate([jnp.where(ring < radii, ring + _beside(radii), self.rows.shape[1]) for ring in rings])
         row = jnp.concatenate([rows.take(self.row, layer)] * len(rings))
         put = self.rows.at[row, column, 0].set(jnp.concatenate(values), mode="drop", unique_indices=True)
         return self._replace(rows=put)
@@ -96,7 +94,7 @@ class Surroundings(NamedTuple):
     def first(self) -> Array:
         """The first of the values, (R, G)."""
         radii = _radii(self.rows)
-        return self.rows[self.row, radii - 1 : 2 * radii - 1, 0].T
+        return self.rows[self.row, _beside(radii) : _beside(radii) + radii, 0].T
 
 
 def surroundings(values: list[Array], constants: Constants) -> Surroundings:
@@ -106,8 +104,9 @@ def surroundings(values: list[Array], constants: Constants) -> Surroundings:
     showers = len(by_layer)
     column = np.arange(showers * layers)
     row = jnp.asarray(column + _MOST * (1 + column // layers), jnp.int32)
-    empty = jnp.zeros((showers, layers + _MOST, 3 * radii - 2, len(values)))
-    rows = empty.at[:, :layers, radii - 1 : 2 * radii - 1].set(by_layer).reshape(-1, *empty.shape[2:])
+    beside = _beside(radii)
+    empty = jnp.zeros((showers, layers + _MOST, radii + 2 * beside, len(values)))
+    rows = empty.at[:, :layers, beside : beside + radii].set(by_layer).reshape(-1, *empty.shape[2:])
     return Surroundings(jnp.concatenate([jnp.zeros((_MOST, *rows.shape[1:])), rows]), row)
 
 
@@ -180,8 +179,14 @@ def chunk(most: int) -> int:
     return min(max(most // 8 // 32, 1) * 32, _ROWS)
 
 
+def _beside(radii):
+    """Places of nothing to either side of a layer's rings: as far as anything is seen."""
+    return max(radii - 1, REACH)
+
+
 def _radii(rows):
-    return (rows.shape[1] + 2) // 3
+    width = rows.shape[1]
+    return next(radii for radii in range(1, width + 1) if radii + 2 * _beside(radii) == width)
 
 
 def _pieces(rows, row, column, sizes):
