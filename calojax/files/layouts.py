@@ -1,18 +1,38 @@
 """Which reader a file of showers needs: its keys say it."""
 
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import Any, NamedTuple
 
 from calojax.files import calochallenge, crystals, hdf5
+from calojax.files.atlas import reading as atlas
+from calojax.files.atlas.bins import KEYS
+from calojax.files.calochallenge import Showers
 
 
-def reader(path: Path) -> ModuleType:
-    """`crystals` for a file of images, else `calochallenge`: modules with `summary(path)` and `stream(path, geometry)`.
+class Reader(NamedTuple):
+    """name: of the layout; summary(path): with rows, n_cells, lowest_energy, highest_energy and attributes;
+    stream(path, geometry, rows=, any_values=): blocks of showers."""
+
+    name: str
+    summary: Callable[[Path], Any]
+    stream: Callable[..., Iterator[Showers]]
+
+
+_CALOCHALLENGE = Reader("calochallenge", calochallenge.summary, calochallenge.stream)
+_CRYSTALS = Reader("crystals", crystals.summary, crystals.stream)
+_ATLAS = Reader("atlas", atlas.summary, atlas.without_negatives)
+
+
+def reader(path: Path) -> Reader:
+    """Of ATLAS voxels for a file with bins of voxels, of crystals for one of images, else of the CaloChallenge.
 
     Raises InputError for a file that cannot be opened.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whoever reads it is told that it is locked
         with hdf5.opened(path) as file:
-            return crystals if crystals.IMAGES in file and calochallenge.SHOWERS_KEY not in file else calochallenge
+            if any(key.startswith(KEYS[0]) for key in map(str, file)):
+                return _ATLAS
+            return _CRYSTALS if crystals.IMAGES in file and calochallenge.SHOWERS_KEY not in file else _CALOCHALLENGE
