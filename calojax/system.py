@@ -16,7 +16,8 @@ and those that generate showers have
     capacities(config, constants) -> tuple           hashable, increasing; the last holds every tile
     expected_capacity(config, constants, conditions) -> position in `capacities`
                                                      in all three config.generation.tile is the showers of the tile
-    conditions(path) -> {name: (N, ...)}             of every shower of a file in the layout of the system's data
+    conditions(path, config, manifest) -> {name: (N, ...)}
+                                                     of every shower of a file in the layout of the system's data
 
 Its `Config` lives in a module `config` beside it that imports no JAX, so that the command line can list every field;
 `Config.data.rows` is how many rows `prepare` reads, from the first on, None for all.

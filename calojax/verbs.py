@@ -162,7 +162,7 @@ def generate(
     loaded = load(run, settings)
     if conditions is not None:
         with processes.together():
-            given = loaded.system.conditions(Path(conditions))
+            given = loaded.system.conditions(Path(conditions), loaded.config, loaded.manifest)
     else:
         if n is not None:
             energies = requested.energies(n, energy, energy_range or loaded.manifest.ranges["incident_energy"], seed)

@@ -140,9 +140,9 @@ class _Trainer:
         while self.phase < len(self.phases):
             self._run_phase(self.phases[self.phase])
             self.phase += 1
-            if self.phase < len(self.phases):
+            if self.phase < len(self.phases):  # what a phase came to is its moving average
                 old = self.train_state
-                self.train_state = self._begin(old.params, old.ema, old.state)
+                self.train_state = self._begin(old.ema, old.ema, old.state)
         self._finish()
 
     def _begin(self, params, ema, state) -> step.TrainState:
@@ -319,7 +319,8 @@ class _Trainer:
             "data_digest": self.shards.manifest.digest,
             "versions": folder.versions(),
         }
-        validated = self.validated_at == self.done
+        last = max((number for number, phase in enumerate(self.phases) if isinstance(phase, Phase)), default=0)
+        validated = self.validated_at == self.done and self.phase == last  # losses of two phases do not compare
         self.checkpoints.save(self.train_state, meta, loss=_loss(self.values, "validation/") if validated else None)
 
     def restore(self, at: int) -> None:

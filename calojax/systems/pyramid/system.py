@@ -130,7 +130,7 @@ def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[s
     return min(bisect_left(lists, needed, key=lambda capacity: capacity[0]), len(lists) - 1)
 
 
-def conditions(path: Path) -> dict[str, np.ndarray]:
+def conditions(path: Path, config: Config, manifest: shards.Manifest) -> dict[str, np.ndarray]:
     """Incident energies (N,), MeV, of a CaloChallenge file, which need not hold showers."""
     return {"incident_energy": calochallenge.read_energies(path)}
 

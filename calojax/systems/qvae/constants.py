@@ -1,0 +1,57 @@
+"""What the networks know beside their parameters: the grid, the code of the energy, the couplings of the prior."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from calojax import geometry, shards
+from calojax.errors import InputError
+from calojax.nn.boltzmann import neighbours, zephyr
+from calojax.nn.boltzmann.neighbours import Neighbours
+from calojax.systems.qvae import bits
+from calojax.systems.qvae.config import Config
+
+
+class Constants(NamedTuple):
+    """place (V,) int32: where each cell is on the grid, flat; there (Z, A, R) bool: where the grid has a cell;
+    energies (2,) MeV: lowest and highest of the training data; code: of the energy's bits; mask (6, n, n) bool and
+    lists: couplings of the prior, both None where all are there."""
+
+    place: Array
+    there: Array
+    energies: Array
+    code: bits.Code
+    mask: Array | None
+    lists: Neighbours | None
+
+
+def build(config: Config, manifest: shards.Manifest) -> Constants:
+    """From the manifest's geometry and range of energies."""
+    grid = geometry.rectangle(geometry.from_json(manifest.geometry))
+    lowest, highest = _energies(manifest)
+    mask, lists = None, None
+    if config.prior.couplings == "zephyr":
+        mask = zephyr.layout(config.model.nodes).mask
+        lists = neighbours.of(mask)
+    return Constants(
+        jnp.asarray(grid.place),
+        jnp.asarray(grid.there),
+        jnp.asarray([lowest, highest], jnp.float32),
+        bits.code(lowest, highest, config.model.nodes),
+        None if mask is None else jnp.asarray(mask),
+        lists,
+    )
+
+
+def _energies(manifest: shards.Manifest) -> tuple[float, float]:
+    if "incident_energy" not in manifest.ranges:
+        raise InputError(
+            where="the manifest of the shards",
+            found="has no range of incident energies",
+            rule="shards must be prepared by the version that reads them",
+            remedy="run `calojax prepare` again",
+        )
+    low, high = (float(np.float32(bound)) for bound in manifest.ranges["incident_energy"])
+    return low, high

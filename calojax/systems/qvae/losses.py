@@ -1,0 +1,111 @@
+"""The losses: of the autoencoder, with a regularised posterior, and of the prior. Sums over showers; means in the logs.
+
+Of a shower, with u its transformed voxels, q the posterior's probabilities and p0 the bits of its incident energy:
+
+    energy         sum (u - u^)^2 exp(u / 2),   u^ the energies said where there are hits, true ones
+    hits           sum of binary cross-entropies of the hit logits
+    entropy        sum q ln q + (1 - q) ln(1 - q), minus the exact entropy of the posterior
+    prior_energy   E(p0, zeta) of the smoothed samples, the prior's parameters given
+
+Entropy and prior energy together are the divergence of posterior from prior, but for the prior's log Z, which only the
+prior's own parameters change: its loss moves those. Source: the CaloQVAE line (arXiv:2410.22870).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from calojax.nn import smoothing
+from calojax.nn.boltzmann import gibbs, gradients, machine
+from calojax.nn.boltzmann.machine import Machine
+from calojax.system import Loss, Model
+from calojax.systems.qvae import showers
+from calojax.systems.qvae.config import Config
+from calojax.systems.qvae.constants import Constants
+from calojax.systems.qvae.models import decoded
+from calojax.training.tiles import sum_over_tiles
+
+TERMS = ("energy", "hits", "entropy", "prior_energy")
+
+
+def autoencoder(params: Any, model: Model, batch: dict[str, Array], key: Array, config: Config) -> Loss:
+    """Encoder and decoder; the sharpness of the bits follows the number of the step, which is part of the state."""
+    known, step = model.constants, model.state["step"]
+
+    def of_tile(tile, key):
+        terms = _terms(params, tile, key, step, config, known)
+        return {name: jnp.sum(term * tile["weight"]) for name, term in terms.items()}
+
+    sums = sum_over_tiles(of_tile, batch, jax.random.split(key, batch["weight"].shape[0]))
+    weights = {"hits": 1.0} | {name: getattr(config.losses, name) for name in TERMS if name != "hits"}
+    total = sum(weights[name] * term for name, term in sums.items())
+    return Loss(total, jnp.sum(batch["weight"]), model.state | {"step": step + 1}, sums)
+
+
+def prior(params: Any, model: Model, batch: dict[str, Array], key: Array, config: Config) -> Loss:
+    """Persistent contrastive divergence on bits of the posterior; the chains are part of the state."""
+    known, weight = model.constants, batch["weight"]
+    of_noise, of_chains = jax.random.split(key)
+
+    def of_tile(tile):
+        true = showers.of_hits(tile[0], known)
+        noise = smoothing.logistic(tile[1], (len(true.channel), 3, true.bits.shape[1]))
+        samples = showers.encode(params, true, noise, smoothing.HARD, config, known).samples
+        return jnp.concatenate([true.bits[:, None].astype(samples.dtype), samples], 1)
+
+    data = jax.lax.map(of_tile, (batch, jax.random.split(of_noise, weight.shape[0])))
+    data = jax.lax.stop_gradient(data.reshape(-1, *data.shape[2:]))
+    given = _given(params["prior"], known)
+    begun = gradients.persistent(model.state["chains"], data[:, 0])
+    keys = jax.random.split(of_chains, len(begun))
+    chains = gibbs.sample(given, begun, keys, config.prior.sweeps, lists=known.lists)
+    flat = weight.ravel()
+    loss = gradients.contrastive_loss(
+        params["prior"],
+        data,
+        chains,
+        mask=known.mask,
+        centring=config.prior.centring,
+        weight=flat,
+        sample_weight=flat[jnp.arange(len(chains)) % len(flat)],
+    )
+    energies = {
+        "energy_of_posterior": jnp.sum(machine.conditional_energy(given, data) * flat),
+        "energy_of_chains": jnp.mean(machine.conditional_energy(given, chains)) * jnp.sum(flat),
+    }
+    return Loss(loss * jnp.sum(flat), jnp.sum(flat), model.state | {"chains": chains}, energies)
+
+
+def _terms(params, tile, key, step, config: Config, known: Constants) -> dict[str, Array]:
+    """Terms of the loss of each shower of a tile, (T,)."""
+    true = showers.of_hits(tile, known)
+    hold, end = (round(share * config.training.steps) for share in (config.smoothing.hold, config.smoothing.end))
+    noise = smoothing.logistic(key, (len(true.channel), 3, true.bits.shape[1]))
+    sharpness = smoothing.sharpness(step, hold, end - hold)
+    found = showers.encode(params, true, noise, sharpness, config, known)
+    latent = jnp.concatenate([true.bits[:, None].astype(found.samples.dtype), found.samples], 1)
+    said = showers.decode(params, latent, true.channel, config, known)
+    hit = (true.u > 0).astype(jnp.float32)
+    made = decoded.showers(said, hit, smoothing.leak(step, hold, end - hold))
+    cells = lambda grid: jnp.sum(jnp.where(known.there, grid, 0.0), (1, 2, 3))
+    terms = {
+        "energy": cells(jnp.square(true.u - made) * jnp.exp(0.5 * true.u)),
+        "hits": cells(optax.sigmoid_binary_cross_entropy(said.hit_logits, hit)),
+        "entropy": -jnp.sum(_entropy(found.logits), (1, 2)),
+    }
+    if config.losses.prior_energy:
+        given = jax.lax.stop_gradient(_given(params["prior"], known))
+        terms["prior_energy"] = machine.conditional_energy(given, latent)
+    return terms
+
+
+def _entropy(logits: Array) -> Array:
+    """Of Bernoulli variables, in nats."""
+    return jax.nn.softplus(logits) - logits * jax.nn.sigmoid(logits)
+
+
+def _given(prior: Machine, known: Constants) -> Machine:
+    return machine.masked(jax.lax.stop_gradient(prior), known.mask)

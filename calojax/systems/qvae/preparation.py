@@ -1,0 +1,117 @@
+"""CaloChallenge or ATLAS voxel files -> shards: the voxels with energy of every shower.
+
+A shower with a voxel at or above its incident energy is left out and counted, as in the published cleaned files: the
+transform of energies ends there.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from calojax import digests, geometry, shards, writing
+from calojax.errors import InputError
+from calojax.files import calochallenge, layouts
+from calojax.files.atlas import reading as atlas
+from calojax.geometry import Cylinder
+from calojax.shards import Field
+from calojax.systems.qvae.config import Data
+
+FIELDS = {"incident_energy": Field("float32", unit="MeV")}
+GROUPS = {"hit": {"cell": Field("int32"), "energy": Field("float32", unit="MeV")}}
+CLEANED = "showers left out with a voxel at or above the incident energy"
+NEGATIVE = "voxels below 0, set to 0"
+
+
+class _Block(NamedTuple):
+    """incident_energy (n,), showers (n, V) in the order of the geometry, MeV; negatives (n,) voxels that were."""
+
+    incident_energy: np.ndarray
+    showers: np.ndarray
+    negatives: np.ndarray
+
+
+def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
+    """Stream the sources in order. Raises InputError for what are no showers of one geometry."""
+    writing.refuse_existing(out)
+    cylinder = detector(sources, data)
+    cleaned, most, fullest = 0, 0.0, 0
+    with shards.Writer(out, fields=FIELDS, groups=GROUPS, rows_per_shard=data.rows_per_shard) as writer:
+        for incident, showers, negatives in _blocks(sources, cylinder, data):
+            whole = ~(showers >= incident[:, None]).any(1)
+            cleaned += int((~whole).sum())
+            incident, showers, negatives = incident[whole], showers[whole], negatives[whole]
+            if len(incident):
+                counts = np.count_nonzero(showers, axis=1)
+                row, cell = np.nonzero(showers)
+                hits = {"cell": cell.astype(np.int32), "energy": showers[row, cell].astype(np.float32)}
+                writer.append({"incident_energy": incident}, {"hit": (counts, hits)}, {NEGATIVE: negatives})
+                most, fullest = max(most, float((showers.max(1) / incident).max())), max(fullest, int(counts.max()))
+        return writer.finish(
+            system="qvae",
+            geometry=cylinder,
+            sources=_sources(sources, cylinder),
+            selections={CLEANED: cleaned},
+            statistics={"largest share of a voxel": most, "most hits": fullest},
+        )
+
+
+def detector(sources: list[Path], data: Data) -> Cylinder:
+    """The geometry of the configuration, or the layers of the first ATLAS file that are active in it."""
+    if data.geometry is not None:
+        found = geometry.load(data.geometry)
+        if isinstance(found, Cylinder):
+            return found
+        rule, remedy = "the qvae needs layers, rings and sectors", "give a cylinder"
+        raise InputError(where="data.geometry", found=f"is {data.geometry}, a grid", rule=rule, remedy=remedy)
+    first = sources[0]
+    if layouts.reader(first).name != "atlas":
+        rule = "only ATLAS files carry their bins"
+        raise InputError(where=str(first), found="names no geometry", rule=rule, remedy="set data.geometry, e.g. ds2")
+    layers = atlas.geometry(first)
+    active = _active(first, layers)
+    return layers.select(active).cylinder()[0]
+
+
+def _active(path: Path, layers: Any) -> list[int]:
+    """Numbers of the layers with energy in any event."""
+    found = np.zeros(layers.n_layers, bool)
+    for block in atlas.stream(path, layers):
+        found |= np.add.reduceat(np.abs(block.showers).sum(0), layers.layer_offsets[:-1]) > 0
+    if not found.any():
+        raise InputError(
+            where=str(path), found="has no energy in any layer", rule="there is nothing to learn", remedy="check the file"
+        )
+    return [number for number, here in zip(layers.ids, found, strict=True) if here]
+
+
+def _blocks(sources: list[Path], cylinder: Cylinder, data: Data) -> Iterator[_Block]:
+    """Blocks of all showers, or of the first `data.rows`."""
+    left = data.rows
+    for block in _read(sources, cylinder, data):
+        yield _Block(*(array[:left] for array in block))
+        if left is not None and (left := left - len(block.incident_energy)) <= 0:
+            return
+
+
+def _read(sources: list[Path], cylinder: Cylinder, data: Data) -> Iterator[_Block]:
+    kinds = {layouts.reader(path).name for path in sources}
+    if kinds == {"atlas"}:
+        for block in atlas.stream(sources, cylinder, progress="prepare", negatives=data.negatives):
+            yield _Block(*block)
+    elif "atlas" in kinds:
+        raise InputError(
+            where=", ".join(str(path) for path in sources),
+            found="are ATLAS files and others",
+            rule="files of one kind are prepared together",
+            remedy="prepare them apart",
+        )
+    else:
+        for incident, showers in calochallenge.stream(sources, cylinder, progress="prepare"):
+            yield _Block(incident, showers, np.zeros(len(incident), np.int32))
+
+
+def _sources(sources: list[Path], cylinder: Cylinder) -> list[shards.Source]:
+    rows = lambda path: layouts.reader(path).summary(path).rows
+    return [shards.Source(writing.storable(path.name), digests.of_file(path), rows(path)) for path in sources]

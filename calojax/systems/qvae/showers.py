@@ -1,0 +1,73 @@
+"""Showers between lists of hits, the grid of the networks and latent bits."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from calojax.nn import smoothing
+from calojax.systems.qvae import bits, conditioning, transform
+from calojax.systems.qvae.config import Config
+from calojax.systems.qvae.constants import Constants
+from calojax.systems.qvae.models import decoded, decoders, encoder, plan
+from calojax.systems.qvae.models.decoded import Decoded
+from calojax.systems.qvae.models.encoder import Latents
+
+
+class Showers(NamedTuple):
+    """A tile of T showers: u (T, Z, A, R) transformed voxels; channel (T,) and bits (T, n) of the incident energy."""
+
+    u: Array
+    channel: Array
+    bits: Array
+
+
+def of_hits(tile: dict[str, Array], known: Constants) -> Showers:
+    """From the loader's lists of one tile: incident_energy (T,), hit.cell|energy|row (C,)."""
+    incident, row = tile["incident_energy"], tile["hit.row"]
+    showers, cells = len(incident), known.there.size
+    share = tile["hit.energy"] / incident[jnp.minimum(row, showers - 1)]
+    at = jnp.where(row < showers, row * cells + known.place[tile["hit.cell"]], showers * cells)
+    u = jnp.zeros(showers * cells).at[at].set(transform.forward(share), mode="drop")
+    return _showers(incident, u.reshape(showers, *known.there.shape), known)
+
+
+def of_cells(incident_energy: Array, showers: Array, known: Constants) -> Showers:
+    """From dense showers (T, V), MeV."""
+    u = jnp.zeros((len(showers), known.there.size)).at[:, known.place].set(
+        transform.forward(showers / incident_energy[:, None])
+    )
+    return _showers(incident_energy, u.reshape(-1, *known.there.shape), known)
+
+
+def encode(params, true: Showers, noise: Array | None, sharpness, config: Config, known: Constants) -> Latents:
+    """Posterior of the latent bits: logits and samples (T, 3, n)."""
+    return encoder.encode(params["encoder"], chains(config, known), true.u, true.channel, true.bits, noise, sharpness)
+
+
+def decode(params, latent: Array, channel: Array, config: Config, known: Constants) -> Decoded:
+    """latent (T, 4, n) -> hit logits and transformed energies (T, Z, A, R)."""
+    return decoders.decode(params["decoder"], chains(config, known), config.model, latent, channel)
+
+
+def drawn(said: Decoded, incident_energy: Array, noise: Array, known: Constants) -> Array:
+    """Showers (T, V), MeV, with hits drawn by logistic noise (T, V)."""
+    flat = lambda grid: grid.reshape(len(incident_energy), -1)[:, known.place]
+    hits = smoothing.sample(flat(said.hit_logits), noise, smoothing.HARD)
+    return transform.inverse(jax.nn.relu(flat(said.energies)) * hits) * incident_energy[:, None]
+
+
+def chains(config: Config, known: Constants) -> plan.Plan:
+    """The layers of the networks for this grid."""
+    layers, sectors, rings = known.there.shape
+    return plan.build((layers, sectors, rings), config.model.heads)
+
+
+def conditions(incident_energy: Array, known: Constants) -> tuple[Array, Array]:
+    """Channel (T,) and bits (T, n) of incident energies (T,), MeV."""
+    return conditioning.channel(incident_energy, *known.energies), bits.encode(incident_energy, known.code)
+
+
+def _showers(incident_energy, u, known) -> Showers:
+    return Showers(u, *conditions(incident_energy, known))

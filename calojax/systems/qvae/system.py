@@ -1,0 +1,159 @@
+"""The qvae as a system: what the shared rooms ask of it."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from calojax import geometry, shards
+from calojax.files import calochallenge, layouts
+from calojax.files.atlas import reading as atlas
+from calojax.nn import sets, smoothing
+from calojax.nn.boltzmann import gibbs, gradients, machine
+from calojax.shards import Loader, Shards
+from calojax.system import Fit, Model, Phase, Sparse, Update
+from calojax.systems.qvae import constants as fixed
+from calojax.systems.qvae import losses, preparation, showers
+from calojax.systems.qvae.config import Config
+from calojax.systems.qvae.models import decoders, encoder
+from calojax.training import optimiser
+
+NAME = "qvae"
+LEVELS = encoder.LEVELS
+
+
+def prepare(sources: list[Path], out: Path, config: Config) -> shards.Manifest:
+    """CaloChallenge or ATLAS voxel files -> shards."""
+    return preparation.prepare(sources, out, config.data)
+
+
+def init(key: Array, config: Config, manifest: shards.Manifest) -> Model:
+    """Fresh parameters; chains of random bits; the constants of the manifest."""
+    known, n = constants(config, manifest), config.model.nodes
+    plan = showers.chains(config, known)
+    keys = jax.random.split(key, 4)
+    params = {
+        "encoder": encoder.init(keys[0], plan, config.model),
+        "decoder": decoders.init(keys[1], plan, config.model),
+        "prior": machine.init(keys[2], n, mask=known.mask),
+        "frequencies": jnp.full((1 + LEVELS, n), 0.5),
+    }
+    chains = jax.random.bernoulli(keys[3], 0.5, (config.prior.chains, 1 + LEVELS, n)).astype(jnp.uint8)
+    return Model(params, {"step": jnp.zeros((), jnp.int32), "chains": chains}, known)
+
+
+def constants(config: Config, manifest: shards.Manifest) -> fixed.Constants:
+    """What the manifest says of geometry and energies, and the couplings of the prior."""
+    return fixed.build(config, manifest)
+
+
+def phases(config: Config) -> tuple[Phase | Fit, ...]:
+    """The autoencoder, then the frequencies of its bits, then the prior; or both in every step."""
+    of_autoencoder = Update("autoencoder", losses.autoencoder, trainable=("encoder", "decoder"))
+    of_prior = Update("prior", losses.prior, trainable=("prior",), optimiser=partial(_adam, config))
+    frequencies = Fit("frequencies", partial(_frequencies, begin_prior=not config.joint))
+    steps = config.training.steps
+    if config.joint:
+        return (Phase("joint", steps, (of_autoencoder, of_prior)), frequencies)
+    prior = (Phase("prior", config.prior.steps, (of_prior,)),) if config.prior.steps else ()
+    return (Phase("autoencoder", steps, (of_autoencoder,)), frequencies, *prior)
+
+
+def buckets(config: Config, manifest: shards.Manifest) -> dict[str, tuple[int, ...]]:
+    """One capacity, which holds every tile of the data."""
+    tile, most = config.training.tile, int(manifest.statistics["most hits"])
+    cells = geometry.from_json(manifest.geometry).n_cells
+    return {"hit": (tile * most, tile * cells) if most < cells else (tile * cells,)}
+
+
+def generate(
+    model: Model, conditions: dict[str, Array], keys: Array, config: Config, capacity: int
+) -> Sparse:
+    """Showers of one tile: conditions["incident_energy"] (T,), MeV, and the showers to reconstruct, if any."""
+    known, incident = model.constants, conditions["incident_energy"].astype(jnp.float32)
+    of_bits, of_chains, of_hits = jax.vmap(partial(jax.random.split, num=3), out_axes=1)(keys)
+    if config.generation.latent == "posterior":
+        true = showers.of_cells(incident, conditions["showers"], known)
+        noise = jax.vmap(lambda key: smoothing.logistic(key, (LEVELS, true.bits.shape[1])))(of_bits)
+        samples = showers.encode(model.params, true, noise, smoothing.HARD, config, known).samples
+        channel, latent = true.channel, jnp.concatenate([true.bits[:, None].astype(samples.dtype), samples], 1)
+    else:
+        channel, bits = showers.conditions(incident, known)
+        latent = _drawn(model, bits, of_bits, of_chains, config)
+    said = showers.decode(model.params, latent, channel, config, known)
+    noise = jax.vmap(lambda key: smoothing.logistic(key, (len(known.place),)))(of_hits)
+    energy = showers.drawn(said, incident, noise, known)
+    flat = sets.places(energy.ravel() > 0, capacity)
+    there = jnp.minimum(flat, energy.size - 1)
+    value = jnp.where(flat < energy.size, energy.ravel()[there], 0.0)
+    count = jnp.sum(energy > 0, 1, dtype=jnp.int32)
+    return Sparse((there % energy.shape[1]).astype(jnp.int32), value, count, jnp.sum(count) > capacity)
+
+
+def capacities(config: Config, known: fixed.Constants) -> tuple[int, ...]:
+    """One, which holds every cell."""
+    return (config.generation.tile * len(known.place),)
+
+
+def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[str, np.ndarray]) -> int:
+    """The only one."""
+    return 0
+
+
+def conditions(path: Path, config: Config, manifest: shards.Manifest) -> dict[str, np.ndarray]:
+    """Incident energies (N,), MeV, of an ATLAS or CaloChallenge file; its showers (N, V) too for a reconstruction."""
+    if config.generation.latent == "posterior":
+        read = layouts.reader(path).read(path, geometry.from_json(manifest.geometry))
+        return {"incident_energy": read[0], "showers": read[1]}
+    read = atlas.read_energies if layouts.reader(path).name == "atlas" else calochallenge.read_energies
+    return {"incident_energy": read(path)}
+
+
+def _drawn(model: Model, bits: Array, of_bits: Array, of_chains: Array, config: Config) -> Array:
+    """Latent bits (T, 4, n) from the prior, or each independently as often as in the posterior."""
+    params, known = model.params, model.constants
+    naive = config.generation.latent == "naive"
+    often = params["frequencies"][1:] if naive else 0.5
+    begun = jax.vmap(lambda key: jax.random.bernoulli(key, often, (LEVELS, bits.shape[1])))(of_bits)
+    begun = jnp.concatenate([bits[:, None].astype(jnp.uint8), begun.astype(jnp.uint8)], 1)
+    if not naive:
+        given = machine.masked(params["prior"], known.mask)
+        begun = gibbs.sample(given, begun, of_chains, config.generation.sweeps, lists=known.lists)
+    return begun.astype(jnp.float32)
+
+
+def _adam(config: Config, training: Any, steps: int) -> Any:
+    peak = config.prior.learning_rate
+    given = replace(training, learning_rate=peak, final_learning_rate=min(peak, training.final_learning_rate))
+    return gradients.adam(optimiser.schedule(given, steps), config.prior.decay)
+
+
+def _frequencies(data: Shards, params: Any, config: Config, *, begin_prior: bool) -> Any:
+    """How often each bit is 1 in the posterior of the showers held out; a prior that is still to be trained begins
+    with biases that say so, and without couplings."""
+    known, tile = constants(config, data.manifest), config.training.tile
+    count = jax.jit(partial(_count, config=config))
+    sizes, rows = buckets(config, data.manifest), (max(0, data.rows - max(config.training.validation_rows, tile)), data.rows)
+    sums = 0.0
+    with Loader(data, batch=tile, tile=tile, rows=rows, buckets=sizes, shuffle=False, epochs=1) as loader:
+        for number, batch in enumerate(loader):
+            sums = sums + count(params, {name: array[0] for name, array in batch.items()}, known, np.uint32(number))
+    often = sums / (rows[1] - rows[0])
+    found = params | {"frequencies": often}
+    if not begin_prior:
+        return found
+    return found | {"prior": machine.init(jax.random.key(0), often.shape[1], spread=0.0, frequencies=often)}
+
+
+def _count(params: Any, tile: dict[str, Array], known: fixed.Constants, number: Array, *, config: Config) -> Array:
+    """(4, n): sums over a tile of the probabilities that the bits are 1."""
+    true = showers.of_hits(tile, known)
+    noise = smoothing.logistic(jax.random.key(number), (len(true.channel), LEVELS, true.bits.shape[1]))
+    logits = showers.encode(params, true, noise, smoothing.HARD, config, known).logits
+    often = jnp.concatenate([true.bits[:, None].astype(logits.dtype), jax.nn.sigmoid(logits)], 1)
+    return jnp.tensordot(tile["weight"], often, 1)
