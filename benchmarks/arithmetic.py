@@ -1,4 +1,4 @@
-"""What a function computes, counted in its jaxpr: FLOP of products of matrices, and transcendental functions.
+"""What a function computes, counted in its jaxpr: FLOP of products and convolutions, and transcendental functions.
 
 XLA's own analysis counts the body of a loop once, however often it runs. Here a scan counts as often as it is long, and
 a while loop as often as the data make it run, which is found out by running it; of the branches of a condition the
@@ -47,8 +47,8 @@ def _walk(jaxpr, times: float, where: str | None, turns: Iterator[float], place:
         here = where or place(_files(eqn.source_info.traceback))
         own = Counter()
         name = eqn.primitive.name
-        if name == "dot_general":
-            own["products"] = times * _product(eqn)
+        if name in _PRODUCTS:
+            own["products"] = times * _PRODUCTS[name](eqn)
         elif name in _TRANSCENDENTAL:
             own["transcendentals"] = times * math.prod(eqn.outvars[0].aval.shape)
         for key in {"", here or "elsewhere"} if own else ():
@@ -82,6 +82,15 @@ def _product(eqn) -> float:
     (contracted, _), _ = eqn.params["dimension_numbers"]
     inner = math.prod(eqn.invars[0].aval.shape[axis] for axis in contracted)
     return 2.0 * inner * math.prod(eqn.outvars[0].aval.shape)
+
+
+def _convolution(eqn) -> float:
+    """What is multiplied with zeros of the padding or between cells counts, too."""
+    kernel, channels = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"].rhs_spec[0]
+    return 2.0 * math.prod(kernel) / kernel[channels] * math.prod(eqn.outvars[0].aval.shape)
+
+
+_PRODUCTS = {"dot_general": _product, "conv_general_dilated": _convolution}
 
 
 def _turns(closed: core.ClosedJaxpr, args: list[Any]) -> list[float]:

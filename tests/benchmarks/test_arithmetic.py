@@ -52,3 +52,11 @@ def test_the_largest_branch_counts_and_parts_have_their_own():
 
     found = arithmetic.of(both, True, SQUARE, place=lambda files: "here" if __file__ in files else None)
     assert found["here"] == found[""] == {"products": 3 * OF_SQUARE}
+
+
+def test_a_convolution_counts_every_tap_of_every_outcome():
+    def convolved(x, kernel):
+        return jax.lax.conv_general_dilated(x, kernel, (2, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    x, kernel = jnp.ones((2, 7, 6, 3)), jnp.ones((3, 2, 3, 5))
+    assert arithmetic.of(convolved, x, kernel)[""] == {"products": 2 * (2 * 3 * 5 * 5) * (3 * 2 * 3)}

@@ -1,0 +1,198 @@
+"""Convolutions on maps of a cylinder: the circle is closed, and the innermost ring has a neighbour across the axis.
+
+Maps are (N, Z, A, R, C): N showers, Z layers, A sectors of the circle, R rings from the axis outwards, C channels. The
+circle is padded by repeating it. Rings within the innermost one are those of the opposite sector: a line that goes
+inwards comes out on the other side, half a turn away. Where the number of sectors is odd, half a turn ends on the border
+of two of them, and their mean is taken. Everything else is padded with zeros.
+
+`convolve`: pad, then a convolution without padding (kernel (kz, ka, kr, C, O)); three forms that give the same numbers:
+
+- `space`: one convolution in three dimensions;
+- `stack`: layers are rows of the batch of one convolution in two dimensions, with an output for every plane of the
+  kernel, and the outputs are added up shifted by a layer each;
+- `fold`: layers are channels of one convolution in two dimensions, whose kernel is banded.
+
+`transpose`: the transposed operator (kernel (C, kz, ka, kr, O)), which spreads every cell over the cells of a larger map:
+one product of matrices, then sums of what overlaps. On a closed circle the sum goes around it.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+Form = Literal["space", "stack", "fold"]
+Steps = tuple[int, int, int]  # along layers, sectors, rings
+ONE: Steps = (1, 1, 1)
+
+
+class Padding(NamedTuple):
+    """How many are added before the first and after the last: layers and outer rings of zeros, sectors of the circle
+    repeated, and inner rings through the axis."""
+
+    layers: tuple[int, int] = (0, 0)
+    sectors: tuple[int, int] = (0, 0)
+    rings: tuple[int, int] = (0, 0)
+
+
+NONE = Padding()
+
+
+def around(kernel: Steps) -> Padding:
+    """The padding with which a convolution of stride 1 keeps the grid."""
+    layers, sectors, rings = (((k - 1) // 2, k // 2) for k in kernel)
+    return Padding(layers, sectors, rings)
+
+
+def opposite(x: Array, axis: int = 2) -> Array:
+    """The map half a turn away; the mean of two sectors if the number of sectors is odd."""
+    half, odd = divmod(x.shape[axis], 2)
+    turned = jnp.roll(x, half, axis)
+    return 0.5 * (turned + jnp.roll(x, half + 1, axis)) if odd else turned
+
+
+def pad(x: Array, padding: Padding) -> Array:
+    """(N, Z, A, R, C) -> (N, Z', A', R', C)."""
+    inner, outer = padding.rings
+    if inner:
+        x = jnp.concatenate([opposite(x[:, :, :, :inner])[:, :, :, ::-1], x], 3)
+    before, after = padding.sectors
+    if before or after:
+        x = jnp.take(x, np.arange(-before, x.shape[2] + after) % x.shape[2], 2)
+    if outer or any(padding.layers):
+        x = jnp.pad(x, ((0, 0), padding.layers, (0, 0), (0, outer), (0, 0)))
+    return x
+
+
+def convolve(x: Array, kernel: Array, stride: Steps = ONE, padding: Padding = NONE, form: Form | None = None) -> Array:
+    """x (N, Z, A, R, C), kernel (kz, ka, kr, C, O) -> (N, Z', A', R', O), each (padded size - k) // stride + 1.
+
+    form: by default the one that was measured to be fast.
+    """
+    chosen = form or fast_form(x.shape[1], kernel.shape, jax.default_backend())
+    if chosen == "space":
+        return _in_space(pad(x, padding), kernel, stride)
+    x = pad(x, padding._replace(layers=(0, 0)))
+    depth = (x.shape[1] + sum(padding.layers) - kernel.shape[0]) // stride[0] + 1
+    return (_stacked if chosen == "stack" else _folded)(x, kernel, stride, padding.layers[0], depth)
+
+
+def fast_form(layers: int, kernel: tuple[int, ...], platform: str) -> Form:
+    """What is fast for so many layers and such a kernel (kz, ka, kr, C, O): measured, see docs/performance.md."""
+    depth, *_, inputs, outputs = kernel
+    if platform != "cpu":
+        return "space"
+    if depth > 1 and layers <= 5 and inputs * outputs <= 64:
+        return "fold"
+    return "stack"
+
+
+def _in_space(x, kernel, stride):
+    return lax.conv_general_dilated(x, kernel, stride, "VALID", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+
+
+def _in_plane(x, kernel, stride):
+    return lax.conv_general_dilated(x, kernel, stride, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _stacked(x, kernel, stride, front, depth):
+    n, layers = x.shape[:2]
+    planes, across, along, inputs, outputs = kernel.shape
+    side_by_side = jnp.transpose(kernel, (1, 2, 3, 0, 4)).reshape(across, along, inputs, planes * outputs)
+    y = _in_plane(x.reshape(n * layers, *x.shape[2:]), side_by_side, stride[1:])
+    y = y.reshape(n, layers, *y.shape[1:3], planes, outputs)
+    step, span = stride[0], (depth - 1) * stride[0] + 1
+    total = jnp.zeros((n, depth, *y.shape[2:4], outputs), y.dtype)
+    for plane in range(planes):
+        first = plane - front  # layer that this plane of the kernel meets in the first layer of the outcome
+        cut = (-first, first + span - layers, 0)
+        zero = jnp.zeros((), y.dtype)
+        shifted = lax.pad(y[..., plane, :], zero, ((0, 0, 0), cut, (0, 0, 0), (0, 0, 0), (0, 0, 0)))
+        total += shifted[:, ::step]
+    return total
+
+
+def _folded(x, kernel, stride, front, depth):
+    n, layers, sectors, rings, inputs = x.shape
+    planes, across, along, _, outputs = kernel.shape
+    plane = np.arange(layers)[:, None] - np.arange(depth) * stride[0] + front
+    plane = np.where((plane >= 0) & (plane < planes), plane, planes)
+    banded = jnp.concatenate([kernel, jnp.zeros((1, *kernel.shape[1:]), kernel.dtype)])[plane]
+    banded = jnp.transpose(banded, (2, 3, 0, 4, 1, 5)).reshape(across, along, layers * inputs, depth * outputs)
+    x = jnp.transpose(x, (0, 2, 3, 1, 4)).reshape(n, sectors, rings, layers * inputs)
+    y = _in_plane(x, banded, stride[1:])
+    return jnp.transpose(y.reshape(*y.shape[:3], depth, outputs), (0, 3, 1, 2, 4))
+
+
+def transpose(
+    x: Array, kernel: Array, stride: Steps = ONE, *, closed: bool, crop: tuple[int, int, int] = (0, 0, 0)
+) -> Array:
+    """x (N, Z, A, R, C), kernel (C, kz, ka, kr, O) -> (N, Z', A', R', O), each (size - 1) stride + k - 2 crop.
+
+    closed: the A sectors are the whole circle, so that the outcome has A times the stride (its crop is not used), and
+    rings go on through the axis. crop: cells that are cut off on both sides.
+    """
+    n, layers, sectors, rings, inputs = x.shape
+    _, *taps, outputs = kernel.shape
+    y = x.reshape(-1, inputs) @ kernel.reshape(inputs, -1)
+    if layers == sectors == rings == 1 and not closed and not any(crop):
+        return y.reshape(n, *taps, outputs)
+    y = y.reshape(n, layers, sectors, rings, *taps, outputs)
+    y = _rings_added(y, stride[2], crop[2], closed)
+    y = jnp.moveaxis(y, 3, 5)  # (N, Z, A, kz, ka, R', O)
+    y = _around(y, stride[1]) if closed else _cut(_added(y, 2, 4, stride[1]), 2, crop[1])
+    y = jnp.moveaxis(y, 2, 3)  # (N, Z, kz, A', R', O)
+    return _cut(_added(y, 1, 2, stride[0]), 1, crop[0])
+
+
+def _rings_added(y, stride, crop, closed):
+    """(N, Z, A, R, kz, ka, kr, O) -> (N, Z, A, R', kz, ka, O)."""
+    taps = y.shape[6]
+    beyond = (taps - 1 - crop) // stride if closed else 0  # rings across the axis that reach the outcome
+    beyond = min(beyond, y.shape[3])
+    if beyond:
+        y = jnp.concatenate([opposite(y[:, :, :, :beyond])[:, :, :, ::-1], y], 3)
+    return _cut(_added(y, 3, 6, stride), 3, crop, beyond * stride)
+
+
+def _cut(y, axis, crop, before=0):
+    return lax.slice_in_dim(y, before + crop, y.shape[axis] - crop, axis=axis)
+
+
+def _added(y, axis, of_taps, stride):
+    """Cells along `axis` spread over their taps: (size - 1) stride + k cells there, the axis of taps is gone."""
+    size, taps = y.shape[axis], y.shape[of_taps]
+    if taps == 1 == stride:
+        return jnp.squeeze(y, of_taps)
+    blocks = _blocks(y, of_taps, stride)
+    total = 0.0
+    for number, block in enumerate(blocks):
+        around = [(0, 0)] * block.ndim
+        around[axis] = (number, len(blocks) - 1 - number)
+        total += jnp.pad(block, around)
+    return lax.slice_in_dim(_merged(total, axis, of_taps), 0, (size - 1) * stride + taps, axis=axis)
+
+
+def _around(y, stride):
+    """Sectors (axis 2) spread over their taps (axis 4) around the circle: A stride sectors, taps centred."""
+    taps = y.shape[4]
+    total = sum(jnp.roll(block, number, 2) for number, block in enumerate(_blocks(y, 4, stride)))
+    return jnp.roll(_merged(total, 2, 4), -(max(taps - stride, 0) // 2), 2)
+
+
+def _blocks(y, of_taps, stride):
+    """Taps in blocks as long as the stride, the last one filled with zeros."""
+    taps = y.shape[of_taps]
+    number = math.ceil(taps / stride)
+    filling = [(0, 0)] * y.ndim
+    filling[of_taps] = (0, number * stride - taps)
+    return jnp.split(jnp.pad(y, filling), number, of_taps)
+
+
+def _merged(y, axis, of_taps):
+    """The axis of taps becomes the faster part of `axis`."""
+    y = jnp.moveaxis(y, of_taps, axis + 1)
+    return y.reshape(*y.shape[:axis], -1, *y.shape[axis + 2 :])
