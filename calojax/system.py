@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 from calojax.errors import InputError
 
-TABLE = {"pyramid": "calojax.systems.pyramid.system"}
+TABLE = {"pyramid": "calojax.systems.pyramid.system", "qvae": "calojax.systems.qvae.system"}
 
 
 class Model(NamedTuple):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from calojax.errors import InputError
 
-SAMPLES = {"pyramid": "egs_ds2_sample.hdf5"}
-TRAINING_ROWS = {"pyramid": 1000}  # the first rows of a sample; only those after them are compared with
+SAMPLES = {"pyramid": "egs_ds2_sample.hdf5", "qvae": "egs_atlas_sample.hdf5"}
+TRAINING_ROWS = {"pyramid": 1000, "qvae": 1000}  # the first rows of a sample; only those after them are compared with
 
 
 def sample(system: str) -> Path:

@@ -1,7 +1,8 @@
 """What the networks know beside their parameters: the grid, the code of the energy, the couplings of the prior."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -14,34 +15,39 @@ from calojax.systems.qvae import bits
 from calojax.systems.qvae.config import Config
 
 
-class Constants(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Constants:
     """place (V,) int32: where each cell is on the grid, flat; there (Z, A, R) bool: where the grid has a cell;
-    energies (2,) MeV: lowest and highest of the training data; code: of the energy's bits; mask (6, n, n) bool and
-    lists: couplings of the prior, both None where all are there."""
+    energies (2,) MeV: lowest and highest of the training data; code, tables: of the energy's bits; mask (6, n, n) bool
+    and lists: couplings of the prior, both None where all are there."""
 
     place: Array
     there: Array
     energies: Array
-    code: bits.Code
+    tables: bits.Tables
     mask: Array | None
     lists: Neighbours | None
+    code: bits.Code = field(metadata={"static": True})
 
 
 def build(config: Config, manifest: shards.Manifest) -> Constants:
     """From the manifest's geometry and range of energies."""
     grid = geometry.rectangle(geometry.from_json(manifest.geometry))
     lowest, highest = _energies(manifest)
+    code = bits.for_range(highest, config.model.nodes)
     mask, lists = None, None
     if config.prior.couplings == "zephyr":
         mask = zephyr.layout(config.model.nodes).mask
         lists = neighbours.of(mask)
     return Constants(
-        jnp.asarray(grid.place),
-        jnp.asarray(grid.there),
-        jnp.asarray([lowest, highest], jnp.float32),
-        bits.code(lowest, highest, config.model.nodes),
-        None if mask is None else jnp.asarray(mask),
-        lists,
+        place=jnp.asarray(grid.place),
+        there=jnp.asarray(grid.there),
+        energies=jnp.asarray([lowest, highest], jnp.float32),
+        tables=bits.tables(code),
+        mask=None if mask is None else jnp.asarray(mask),
+        lists=lists,
+        code=code,
     )
 
 

@@ -51,7 +51,7 @@ def prior(params: Any, model: Model, batch: dict[str, Array], key: Array, config
     of_noise, of_chains = jax.random.split(key)
 
     def of_tile(tile):
-        true = showers.of_hits(tile[0], known)
+        true = showers.of_hits(tile[0], config.model.nodes, known)
         noise = smoothing.logistic(tile[1], (len(true.channel), 3, true.bits.shape[1]))
         samples = showers.encode(params, true, noise, smoothing.HARD, config, known).samples
         return jnp.concatenate([true.bits[:, None].astype(samples.dtype), samples], 1)
@@ -81,7 +81,7 @@ def prior(params: Any, model: Model, batch: dict[str, Array], key: Array, config
 
 def _terms(params, tile, key, step, config: Config, known: Constants) -> dict[str, Array]:
     """Terms of the loss of each shower of a tile, (T,)."""
-    true = showers.of_hits(tile, known)
+    true = showers.of_hits(tile, config.model.nodes, known)
     hold, end = (round(share * config.training.steps) for share in (config.smoothing.hold, config.smoothing.end))
     noise = smoothing.logistic(key, (len(true.channel), 3, true.bits.shape[1]))
     sharpness = smoothing.sharpness(step, hold, end - hold)

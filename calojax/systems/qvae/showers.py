@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -23,22 +22,21 @@ class Showers(NamedTuple):
     bits: Array
 
 
-def of_hits(tile: dict[str, Array], known: Constants) -> Showers:
+def of_hits(tile: dict[str, Array], nodes: int, known: Constants) -> Showers:
     """From the loader's lists of one tile: incident_energy (T,), hit.cell|energy|row (C,)."""
     incident, row = tile["incident_energy"], tile["hit.row"]
     showers, cells = len(incident), known.there.size
-    share = tile["hit.energy"] / incident[jnp.minimum(row, showers - 1)]
+    u = transform.transform(tile["hit.energy"], incident[jnp.minimum(row, showers - 1)])
     at = jnp.where(row < showers, row * cells + known.place[tile["hit.cell"]], showers * cells)
-    u = jnp.zeros(showers * cells).at[at].set(transform.forward(share), mode="drop")
-    return _showers(incident, u.reshape(showers, *known.there.shape), known)
+    u = jnp.zeros(showers * cells).at[at].set(u, mode="drop")
+    return Showers(u.reshape(showers, *known.there.shape), *conditions(incident, nodes, known))
 
 
-def of_cells(incident_energy: Array, showers: Array, known: Constants) -> Showers:
+def of_cells(incident_energy: Array, showers: Array, nodes: int, known: Constants) -> Showers:
     """From dense showers (T, V), MeV."""
-    u = jnp.zeros((len(showers), known.there.size)).at[:, known.place].set(
-        transform.forward(showers / incident_energy[:, None])
-    )
-    return _showers(incident_energy, u.reshape(-1, *known.there.shape), known)
+    empty = jnp.zeros((len(showers), known.there.size))
+    u = empty.at[:, known.place].set(transform.transform(showers, incident_energy))
+    return Showers(u.reshape(-1, *known.there.shape), *conditions(incident_energy, nodes, known))
 
 
 def encode(params, true: Showers, noise: Array | None, sharpness, config: Config, known: Constants) -> Latents:
@@ -53,9 +51,9 @@ def decode(params, latent: Array, channel: Array, config: Config, known: Constan
 
 def drawn(said: Decoded, incident_energy: Array, noise: Array, known: Constants) -> Array:
     """Showers (T, V), MeV, with hits drawn by logistic noise (T, V)."""
-    flat = lambda grid: grid.reshape(len(incident_energy), -1)[:, known.place]
-    hits = smoothing.sample(flat(said.hit_logits), noise, smoothing.HARD)
-    return transform.inverse(jax.nn.relu(flat(said.energies)) * hits) * incident_energy[:, None]
+    said = Decoded(*(grid.reshape(len(incident_energy), -1)[:, known.place] for grid in said))
+    hits = smoothing.sample(said.hit_logits, noise, smoothing.HARD)
+    return transform.inverse(decoded.showers(said, hits), incident_energy)
 
 
 def chains(config: Config, known: Constants) -> plan.Plan:
@@ -64,10 +62,6 @@ def chains(config: Config, known: Constants) -> plan.Plan:
     return plan.build((layers, sectors, rings), config.model.heads)
 
 
-def conditions(incident_energy: Array, known: Constants) -> tuple[Array, Array]:
+def conditions(incident_energy: Array, nodes: int, known: Constants) -> tuple[Array, Array]:
     """Channel (T,) and bits (T, n) of incident energies (T,), MeV."""
-    return conditioning.channel(incident_energy, *known.energies), bits.encode(incident_energy, known.code)
-
-
-def _showers(incident_energy, u, known) -> Showers:
-    return Showers(u, *conditions(incident_energy, known))
+    return conditioning.channel(incident_energy, *known.energies), bits.encode(known.code, known.tables, incident_energy, nodes)

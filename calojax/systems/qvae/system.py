@@ -78,12 +78,12 @@ def generate(
     known, incident = model.constants, conditions["incident_energy"].astype(jnp.float32)
     of_bits, of_chains, of_hits = jax.vmap(partial(jax.random.split, num=3), out_axes=1)(keys)
     if config.generation.latent == "posterior":
-        true = showers.of_cells(incident, conditions["showers"], known)
+        true = showers.of_cells(incident, conditions["showers"], config.model.nodes, known)
         noise = jax.vmap(lambda key: smoothing.logistic(key, (LEVELS, true.bits.shape[1])))(of_bits)
         samples = showers.encode(model.params, true, noise, smoothing.HARD, config, known).samples
         channel, latent = true.channel, jnp.concatenate([true.bits[:, None].astype(samples.dtype), samples], 1)
     else:
-        channel, bits = showers.conditions(incident, known)
+        channel, bits = showers.conditions(incident, config.model.nodes, known)
         latent = _drawn(model, bits, of_bits, of_chains, config)
     said = showers.decode(model.params, latent, channel, config, known)
     noise = jax.vmap(lambda key: smoothing.logistic(key, (len(known.place),)))(of_hits)
@@ -152,7 +152,7 @@ def _frequencies(data: Shards, params: Any, config: Config, *, begin_prior: bool
 
 def _count(params: Any, tile: dict[str, Array], known: fixed.Constants, number: Array, *, config: Config) -> Array:
     """(4, n): sums over a tile of the probabilities that the bits are 1."""
-    true = showers.of_hits(tile, known)
+    true = showers.of_hits(tile, config.model.nodes, known)
     noise = smoothing.logistic(jax.random.key(number), (len(true.channel), LEVELS, true.bits.shape[1]))
     logits = showers.encode(params, true, noise, smoothing.HARD, config, known).logits
     often = jnp.concatenate([true.bits[:, None].astype(logits.dtype), jax.nn.sigmoid(logits)], 1)
