@@ -54,9 +54,12 @@ def set_to(config: Any, table: str, **fields: Any) -> Any:
 
 
 def energies(n: int) -> np.ndarray:
-    """(n,) incident energies, MeV: log-uniform, 1 to 100 GeV; a single one is 10 GeV."""
-    drawn = np.exp(np.random.default_rng(0).uniform(np.log(1e3), np.log(1e5), n)) if n > 1 else np.array([1e4])
-    return drawn.astype(np.float32)
+    """(n,) incident energies, MeV: log-uniform, 1 to 100 GeV, one in the middle of each of n equal parts, shuffled.
+
+    Drawn ones would give 100 showers up to a fifth more hits than the spectrum has.
+    """
+    part = (np.random.default_rng(0).permutation(n) + 0.5) / n
+    return (1e3 * 100.0**part).astype(np.float32)
 
 
 class Tile(NamedTuple):

@@ -30,18 +30,22 @@ def run(
 ) -> str:
     """Measure, write and return the table; progress on stderr.
 
-    names: of TABLE, default all; out: default benchmarks/results/MACHINE.json, with `short` none; what the file has of
+    names: of TABLE, or NAME/PRECISION/PLACE for one process of it, default all; out: default
+    benchmarks/results/MACHINE.json, with `short` none; what the file has of
     other benchmarks stays; trained: a run to measure, default fresh models; short: seconds, times mean nothing; peers:
     the Python of an environment with the packages to compare with, default .venv-peers/bin/python if there is one.
     """
+    every = {name: _settings(TABLE[name], short) for name in TABLE}
+    every |= {f"{name}/{'/'.join(one)}": [one] for name, several in every.items() for one in several}
     for name in names:
-        if name not in TABLE:
+        if name not in every:
             raise InputError(
                 where=f"benchmark {name}",
                 found="is unknown",
-                rule=f"there are {', '.join(TABLE)}",
+                rule=f"there are {', '.join(TABLE)}, and their parts such as generation/float32/one",
                 remedy="name some of these, or none for all",
             )
+    wanted = [(name.partition("/")[0], *one) for name in names or TABLE for one in every[name]]
     here = machine.describe()
     if out is None and not short:
         out = files.FOLDER / f"{here['name']}.json"
@@ -53,7 +57,7 @@ def run(
         run=str(trained.resolve()) if trained else None,
         peers=str(peers.absolute()) if peers.exists() else None,
     )
-    for process, found in _processes(names or list(TABLE), options, here):
+    for process, found in _processes(wanted, options, here):
         results = files.replaced(results, process, found)
         if out:
             files.write(out, results)
@@ -80,22 +84,23 @@ def _kept(out: Path | None, here: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _processes(names: Sequence[str], options: Options, here: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _processes(
+    wanted: Sequence[tuple[str, str, str]], options: Options, here: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """(NAME/PRECISION/PLACE, what it found) of every process, one after another."""
     origin = _origin()
-    for name in names:
-        for precision, place in _settings(TABLE[name], options.short):
-            process = f"{name}/{precision}/{place}"
-            if place == "gpu" and not here["gpus"]:
-                yield process, {"reason": "no GPU here"}
-                continue
-            print(f"{process} ...", end="", file=sys.stderr, flush=True)
-            began = time.perf_counter()
-            found = _run(name, options._replace(place=place, precision=precision))
-            print(f" {time.perf_counter() - began:.0f} s {found.get('reason', '')}", file=sys.stderr, flush=True)
-            if "process" in found:
-                found["process"] = origin | {"made": _now()} | found["process"]
-            yield process, found
+    for name, precision, place in wanted:
+        process = f"{name}/{precision}/{place}"
+        if place == "gpu" and not here["gpus"]:
+            yield process, {"reason": "no GPU here"}
+            continue
+        print(f"{process} ...", end="", file=sys.stderr, flush=True)
+        began = time.perf_counter()
+        found = _run(name, options._replace(place=place, precision=precision))
+        print(f" {time.perf_counter() - began:.0f} s {found.get('reason', '')}", file=sys.stderr, flush=True)
+        if "process" in found:
+            found["process"] = origin | {"made": _now()} | found["process"]
+        yield process, found
 
 
 def _settings(benchmark: Benchmark, short: bool) -> list[tuple[str, str]]:

@@ -290,7 +290,7 @@ def _by_name(given: Sequence[tuple[str, Path]]) -> dict[str, Path]:
 def _add_bench(commands) -> None:
     text = "measure speed beside the machine's own limits, in a checkout of the repository"
     p = commands.add_parser("bench", help=text, description=_sentence(text))
-    p.add_argument("names", nargs="*", metavar="NAME", help="a script of the folder benchmarks; default all")
+    p.add_argument("names", nargs="*", metavar="NAME", help="of benchmarks, or training/float32/one; default all")
     text = "JSON; what it holds of other scripts stays; default benchmarks/results/MACHINE.json, with --short none"
     p.add_argument("--out", type=_path, metavar="FILE", help=text)
     p.add_argument("--run", type=_path, dest="run_folder", metavar="RUN", help="a trained run; default: fresh models")

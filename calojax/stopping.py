@@ -5,6 +5,7 @@ compiles. A thread that reads the wake-up pipe of the signals sees them at once.
 seconds: batch systems and impatient fingers send several, and the second one must not break the saving.
 """
 
+import _thread
 import os
 import signal
 import sys
@@ -12,12 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from calojax.errors import InputError
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 _DEAF = 20.0  # seconds after the first signal in which others are ignored
 _PATIENCE = 5.0  # seconds the main thread gets to notice a signal before the process leaves without it
+_SOON = 0.05  # seconds until an interrupt that Python has dropped comes again
 _CLOSE = 0  # no signal has this number
 _last_acts: list[Callable[[], None]] = []
 
@@ -127,6 +130,15 @@ def _listening(first: Callable[[], None], seen: Callable[[], None]) -> Iterator[
             again = now + _DEAF
             first()
 
+    def dropped(what: Any) -> None:
+        """Python drops what is raised while it collects garbage; an interrupt comes again, after that."""
+        nonlocal again
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            return hook(what)
+        again = 0.0
+        threading.Timer(_SOON, _thread.interrupt_main).start()
+
+    hook, sys.unraisablehook = sys.unraisablehook, dropped
     read, write = os.pipe()
     os.set_blocking(write, False)
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
@@ -136,6 +148,7 @@ def _listening(first: Callable[[], None], seen: Callable[[], None]) -> Iterator[
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.set_wakeup_fd(old)
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

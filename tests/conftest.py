@@ -5,6 +5,8 @@ import os
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# what tests compile runs for moments: without most optimisations it is there in half the time, in subprocesses too
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,6 +35,21 @@ def forget_compiled():
     import jax  # noqa: PLC0415
 
     jax.clear_caches()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """A test, or a module, marked `optimised` is compiled as for users."""
+    if item.get_closest_marker("optimised") is None:
+        return (yield)
+    import jax  # noqa: PLC0415
+
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        return (yield)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.hookimpl(trylast=True)

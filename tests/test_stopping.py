@@ -109,3 +109,15 @@ def test_no_thread_is_left():
     with stopping.interrupting(), stopping.Stop():
         assert [t.name for t in threading.enumerate()].count("calojax-signals") == 2
     assert "calojax-signals" not in {t.name for t in threading.enumerate()}
+
+
+def test_an_interrupt_that_python_drops_comes_again():
+    class Collected:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)  # what the handler raises here, Python ignores
+
+    with pytest.raises(KeyboardInterrupt), stopping.interrupting():
+        Collected()
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            time.sleep(0.01)

@@ -17,17 +17,6 @@ from calojax.training.config import Training
 SHOWERS = 24
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
-    """What a test compiles runs for milliseconds: without most optimisations it is there in half the time. Fixtures are
-    as for users."""
-    jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimised") is None)
-    try:
-        return (yield)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="session")
 def detector() -> Cylinder:
     """Layers of 3 x 4, 3 x 4, 2 x 8 and 2 x 1 cells."""

@@ -196,7 +196,8 @@ def test_energies_of_cells_do_not_depend_on_the_chunks(true, small, monkeypatch)
         return jax.jit(draw)(true.excess)
 
     whole, parts = drawn(1024), drawn(3)
-    np.testing.assert_allclose(parts, whole, rtol=1e-4)
+    ring = whole.sum(0)  # what is left of it is shared out: errors are of its size
+    np.testing.assert_allclose(parts / ring, whole / ring, atol=1e-5)
     np.testing.assert_array_equal(parts > 0, true.cells)
     np.testing.assert_allclose(parts.sum(0), true.excess.sum(0), rtol=1e-4)
 
