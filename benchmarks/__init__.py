@@ -34,5 +34,8 @@ TABLE = {
     "scaling": Benchmark("whether several devices, and several processes, come to what one does", ("all",)),
     "starting": Benchmark("how long a user waits for the first shower after starting a process, compiled and not"),
     "couplings": Benchmark("how much faster coupling flows are than those of nflows, zuko and flowjax"),
+    "gibbs": Benchmark(
+        "how fast the chains of the Boltzmann prior are, and how much faster than a loop on PyTorch", ("one", "gpu")
+    ),
     "distances": Benchmark("how much faster FPD, KPD and PRDC are than in jetnet and prdc, and how far apart"),
 }

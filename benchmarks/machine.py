@@ -18,7 +18,7 @@ from benchmarks import measuring
 SHAPES = ((64, 64, 2048), (128, 128, 2048))  # (rows, inner, columns) of the products that the pyramid's layers are
 PRODUCT = SHAPES[0]
 FLOP = 2.0 * math.prod(PRODUCT)
-_ON_A_GPU = (8192, 8192, 8192)
+ON_A_GPU = (8192, 8192, 8192)
 _COPIED = 1 << 24  # float32 numbers, more than caches hold
 _EXPONENTS = 1 << 16
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16")
@@ -79,7 +79,7 @@ def ceilings(rounds: int, seconds: float) -> dict[str, dict[str, tuple[float, ..
     import jax  # noqa: PLC0415
     import jax.numpy as jnp  # noqa: PLC0415
 
-    shapes = SHAPES if jax.default_backend() == "cpu" else (*SHAPES, _ON_A_GPU)
+    shapes = SHAPES if jax.default_backend() == "cpu" else (*SHAPES, ON_A_GPU)
     calls, amounts = {}, {}
     for precision in ("float32", "bfloat16"):
         for shape in shapes:
