@@ -197,4 +197,6 @@ def _along(before: int, after: int) -> tuple[int, int, int]:
     if before == 1:
         return after, 1, 0
     stride = next(s for s in range(1, after) if after - (before - 1) * s <= max(before, 2 * s))
+    if after - (before - 1) * stride < stride:  # cells that nothing reaches
+        stride -= 1
     return after - (before - 1) * stride, stride, 0
