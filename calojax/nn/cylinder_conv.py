@@ -1,8 +1,8 @@
 """Convolutions on maps of a cylinder: the circle is closed, and the innermost ring has a neighbour across the axis.
 
-Maps are (N, Z, A, R, C): N showers, Z layers, A sectors of the circle, R rings from the axis outwards, C channels. The
-circle is padded by repeating it. Rings within the innermost one are those of the opposite sector: a line that goes
-inwards comes out on the other side, half a turn away. Where the number of sectors is odd, half a turn ends on the border
+Maps are (N, Z, A, R, C): N showers, Z layers, A sectors of the circle, R rings from the axis outwards, C channels.
+The circle is padded by repeating it. Rings inside the innermost one are those of the opposite sector: a line that goes
+in comes out on the other side, half a turn away. Where the number of sectors is odd, half a turn ends on the border
 of two of them, and their mean is taken. Everything else is padded with zeros.
 
 `convolve`: pad, then a convolution without padding (kernel (kz, ka, kr, C, O)); three forms that give the same numbers:
@@ -12,8 +12,8 @@ of two of them, and their mean is taken. Everything else is padded with zeros.
   kernel, and the outputs are added up shifted by a layer each;
 - `fold`: layers are channels of one convolution in two dimensions, whose kernel is banded.
 
-`transpose`: the transposed operator (kernel (C, kz, ka, kr, O)), which spreads every cell over the cells of a larger map:
-one product of matrices, then sums of what overlaps. On a closed circle the sum goes around it.
+`transpose`: the transposed operator (kernel (C, kz, ka, kr, O)), which spreads every cell over cells of a larger map: a
+product of matrices, then sums of what overlaps. On a closed circle the sum goes around it.
 """
 
 import math

@@ -24,7 +24,7 @@ def logistic(key: Array, shape: tuple[int, ...]) -> Array:
 def sample(logit: Array, noise: Array | float, sharpness: Array | float | None) -> Array:
     """zeta, of the shape of logit; sharpness: beta, or HARD. Noise 0 with HARD gives what is more likely."""
     drawn = logit + noise
-    if sharpness is HARD:
+    if sharpness is None:  # HARD
         return (drawn > 0).astype(logit.dtype)
     return jax.nn.sigmoid(sharpness * drawn)
 

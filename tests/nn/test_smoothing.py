@@ -29,7 +29,8 @@ def test_hard_samples_are_bernoulli_and_what_sharp_ones_become():
     assert set(np.unique(hard)) == {0.0, 1.0}
     p = 1 / (1 + np.exp(-np.asarray(logit[:, 0])))
     assert (np.abs(hard.mean(1) - p) < 5 * np.sqrt(p * (1 - p) / 50_000)).all()
-    np.testing.assert_allclose(smoothing.sample(logit, noise, 1e6), hard, atol=1e-2 + (np.abs(logit + noise) < 1e-5))
+    clear = np.abs(logit + noise) > 1e-5
+    np.testing.assert_allclose(np.asarray(smoothing.sample(logit, noise, 1e6))[clear], hard[clear], atol=1e-4)
 
 
 def test_a_gradient_passes_soft_samples():

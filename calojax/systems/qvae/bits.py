@@ -1,9 +1,10 @@
 """Partition 0: the incident energy as bits.
 
 Three whole numbers, floor(E), floor(sqrt(10 E)) and floor(e^10 ln E) with E in MeV, are written in binary, the least
-significant bit first, one after another; the whole is repeated as often as it fits into the n nodes of a partition, and
-filled up with zeros. Widths come from the data, so that no number is cut off. If the nodes are too few for that, the least
-significant bits are left out. The published widths, of which some cut off the most significant ones, are here to compare.
+significant bit first, one after another; the whole is repeated as often as it fits into the n nodes of a partition,
+and filled up with zeros. Widths come from the data, so that no number is cut off. If the nodes are too few for that,
+the least significant bits are left out. The published widths, some of which cut off the most significant bits, are here
+to compare.
 
 The code is that of the energy in float32, and exact: square root and logarithm are looked up in sorted tables of the
 least float32 energy for every number, made in float64. So the same energy has the same bits on any device, and numbers

@@ -1,13 +1,13 @@
 """The transform of voxel energies, and its inverse: u = logit(x) - logit(R), x = R + (1 - 2R) eps, eps = energy / E.
 
 E is the incident energy and R = 1e-7. An empty voxel has u = 0 exactly; eps = 1e-7 has .69, 1e-3 has 9.2, 1 has 32.24.
-As differences and ratios of numbers near 1 these formulas lose in float32 all of eps near 1e-8 and near 1. Written as
+As differences and ratios of numbers near 1 these formulas lose eps near 1e-8 and near 1 in float32. Written as
 
     u = log(1 + a eps) - log(1 - b eps),   a = (1 - 2R) / R,   b = (1 - 2R) / (1 - R)
     eps = c w / (1 + R w),   w = exp(u) - 1,   c = R (1 - R) / (1 - 2R)
 
-with log(1 + x) and exp(x) - 1 computed as such, and near eps = 1 with 1 - eps from E - energy, which is exact there, they
-are right to rounding everywhere. What is left is the rounding of u itself, up to 1e-6 of eps there and back.
+with log(1 + x) and exp(x) - 1 computed as such, and near eps = 1 with 1 - eps from E - energy, which is exact there,
+they are right to rounding everywhere. What is left is the rounding of u itself, up to 1e-6 of eps there and back.
 
 Source of the transform: public code of the CaloQVAE line, and CaloDiffusion (arXiv:2308.03876).
 """
@@ -38,7 +38,7 @@ def transform(showers: Array, incident_energy: Array) -> Array:
 
 
 def inverse(u: Array, incident_energy: Array) -> Array:
-    """u (N, ...) -> voxel energies, MeV, from 0 to incident_energy (N,); u <= 0 gives 0, and so does less than 1e-8 MeV."""
+    """u (N, ...) -> voxel energies, MeV, from 0 to incident_energy (N,); u <= 0 gives 0, as does less than 1e-8 MeV."""
     w = jnp.expm1(jnp.clip(u, 0.0, LARGEST))
     energy = _BACK * w / (1 + R * w) * incident_energy.reshape(-1, *(1,) * (u.ndim - 1))
     return jnp.where(energy > _ZERO, energy, 0.0)
@@ -71,8 +71,8 @@ def check(showers: np.ndarray, incident_energy: np.ndarray, where: str) -> None:
         return
     raise InputError(
         where=f"{where}, shower {found.first}",
-        found=f"is the first with voxels outside: {found.negative} below 0, {found.too_large} at or above their incident "
-        f"energy, {found.not_finite} not finite in all",
+        found=f"is the first with voxels outside: {found.negative} below 0, {found.too_large} at or above their "
+        f"incident energy, {found.not_finite} not finite in all",
         rule="the logarithmic transform takes energies from 0 up to the incident energy, without it",
         remedy="clean the showers, or clip what is negative",
     )

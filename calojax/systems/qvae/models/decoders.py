@@ -25,7 +25,7 @@ def init(key: Array, plan: Plan, model: Model) -> Any:
 
 
 def decode(params: Any, plan: Plan, model: Model, latent: Array, energy: Array) -> Decoded:
-    """latent (N, 4, n), partition 0 the bits of the energy; energy (N,) as `conditioning.channel` -> heads (N, Z, A, R)."""
+    """latent (N, 4, n), partition 0 the energy's bits; energy (N,) as `conditioning.channel` -> heads (N, Z, A, R)."""
     return _of(model).decode(params, plan, model, latent, energy)
 
 

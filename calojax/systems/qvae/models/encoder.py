@@ -1,7 +1,7 @@
 """The hierarchical encoder: three levels, one after another, each with the logits of one partition.
 
-A level takes the transformed shower u, the incident energy and the partitions so far (the bits of the energy first). How
-it sees the partitions (`Model.earlier`): "map" is a dense projection to a few channels on the grid where the energy
+A level takes the transformed shower u, the incident energy and the partitions so far (the bits of the energy first).
+How it sees the partitions (`Model.earlier`): "map" is a dense projection to a few channels on the grid where the energy
 joins; "scalar" is published: one number for each shower, added to every cell,
 
     K / (M - 1) sum_j [cos(pi j / M) s_j + sin(pi j / M) (1 - s_j)] / sqrt(M),   K integers lie in [1, M / 4 - 1)

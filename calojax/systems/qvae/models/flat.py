@@ -6,6 +6,8 @@ groups: bits of the energy and partitions 3 - l to 3; shower_l: energies of sub-
 (`Model.gate`) if it has one. n nodes of a partition.
 """
 
+from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -79,7 +81,7 @@ def stem_and_heads(key: Array, plan: Plan, model: Model, inputs: int, head: tupl
     keys = jax.random.split(key, 3)
     stem, width = init_chain(keys[0], plan.stem, inputs, model, layers.rectified)
     attend = model.channels(_ATTENTION) if model.attention else None
-    energies, _ = init_chain(keys[1], head, width + 1, model, lambda *args: layers.smooth(*args, attend))
+    energies, _ = init_chain(keys[1], head, width + 1, model, partial(layers.smooth, width=attend))
     hit = init_chain(keys[2], head, width + 1, model, layers.rectified)[0] if hits else None
     return stem, energies, hit
 
@@ -106,7 +108,10 @@ def _init_part(key, plan, model, inputs, *, hits, last) -> Part:
 def _init_skip(key, number, nodes):
     sizes = (2 + number) * nodes, (3 + number) * nodes, PARTS * nodes
     keys = jax.random.split(key)
-    return tuple(maps.init_kernel(k, (a, b), a, b, 1.0) for k, a, b in zip(keys, sizes[:-1], sizes[1:], strict=True))
+    first, second = (
+        maps.init_kernel(k, ends, ends[0], ends[1], 1.0) for k, ends in zip(keys, pairwise(sizes), strict=True)
+    )
+    return first, second
 
 
 def _skipped(skip, x):
@@ -126,7 +131,9 @@ def _heads(part: Part, plan, x, energy) -> Decoded:
 def _handed_on(part: Part, plan, heads: Decoded, model: Model) -> Array:
     found = [heads.energies] if part.hits is None else [heads.energies, heads.hit_logits]
     if part.slabs is not None:
-        found = [layers.convolved(own, _slab(plan), x[..., None])[..., 0] for own, x in zip(part.slabs, found, strict=True)]
+        found = [
+            layers.convolved(own, _slab(plan), x[..., None])[..., 0] for own, x in zip(part.slabs, found, strict=True)
+        ]
     return found[0] if part.hits is None else found[0] * gated(found[1], model)
 
 

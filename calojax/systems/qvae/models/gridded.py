@@ -1,10 +1,11 @@
 """The decoder that works on the whole grid from its first sub-decoder on ("GeoDecoder").
 
-The first sub-decoder spreads the latent variables from a point over the grid, in two heads of features that are multiplied.
-The others refine: convolutions that keep the grid take the features, one channel of a skip connection and the energy. The
-second and third add what they find to the features; the last one has two towers that end in the two heads.
+The first sub-decoder spreads the latent variables from a point over the grid, in two heads of features that are
+multiplied. The others refine: convolutions that keep the grid take the features, one channel of a skip connection and
+the energy. The second and third add what they find to the features; the last one has two towers that end in the heads.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -35,7 +36,7 @@ def init(key: Array, plan: Plan, model: Model) -> Params:
     nodes, attend = model.nodes, model.channels(flat._ATTENTION) if model.attention else None
     first = flat.stem_and_heads(keys[0], plan, model, flat.PARTS * nodes + 1, plan.head[:-1], True)
     inputs = model.channels(plan.head[-2].channels) + 1 + model.skip
-    smooth = lambda *args: layers.smooth(*args, attend)
+    smooth = partial(layers.smooth, width=attend)
     refining = [flat.init_chain(k, plan.refining[:-1], inputs, model, smooth)[0] for k in keys[1:3]]
     energy_tower, _ = flat.init_chain(keys[3], plan.refining, inputs, model, smooth)
     hit_tower, _ = flat.init_chain(keys[4], plan.refining, inputs, model, _rectified_attending(attend))

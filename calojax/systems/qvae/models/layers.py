@@ -52,10 +52,7 @@ def apply(params: Layer, layer: Down | Up, x: Array) -> Array:
     if params.norm is None:
         return x
     x = maps.normalise(params.norm, x)
-    if params.slope is not None:
-        x = maps.prelu(params.slope, x)
-    else:
-        x = jax.nn.silu(x)
+    x = jax.nn.silu(x) if params.slope is None else maps.prelu(params.slope, x)
     return attention.apply(params.attention, x) if params.attention is not None else x
 
 

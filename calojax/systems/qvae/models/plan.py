@@ -1,6 +1,6 @@
 """The chains of kernels, strides and grids of encoder and decoder, from the grid (Z, A, R) of the showers.
 
-Grids that were published have the published kernels: (5, 14, 24), (7, 14, 24) and (45, 16, 9). What differs, on purpose:
+Grids that were published have the published kernels: (5, 14, 24), (7, 14, 24), (45, 16, 9). What differs, on purpose:
 from the grid (Z, A / 2, ...) on, the decoder's sectors are the closed circle (published: zeros at its ends, one or two
 sectors too many, cut off), and nothing follows the last kernel of a head (published: a kernel of one number and a
 rectifier). Other grids get chains by the same rules.
@@ -197,4 +197,6 @@ def _along(before: int, after: int) -> tuple[int, int, int]:
     if before == 1:
         return after, 1, 0
     stride = next(s for s in range(1, after) if after - (before - 1) * s <= max(before, 2 * s))
+    if after - (before - 1) * stride < stride:  # cells that nothing reaches
+        stride -= 1
     return after - (before - 1) * stride, stride, 0
