@@ -205,15 +205,19 @@ def evaluate(
 ) -> "Metrics":
     """Judge generated showers against a reference.
 
-    reference, generated, train: CaloChallenge files, or (incident_energy (N,), showers (N, V)) in MeV; train: what the
-    generator was trained on, for fair floors and the share of memorised showers. level: quick (no classifiers),
-    standard, or full (the protocol of the CaloChallenge). With `out`, a new or empty folder, metrics.json and the
-    report (index.html) are written into it; compare: other generators for the report, by name, each showers as above or
-    a folder judged before against the same reference; published: the CaloChallenge's results in the report, as context;
-    resume: go on with the classifiers of an interrupted evaluation into the same folder; if that is done, give what was
-    found, or an InputError if it was of something else.
+    reference, generated, train: CaloChallenge or ATLAS voxel files, or (incident_energy (N,), showers (N, V)) in MeV;
+    geometry: by name, a binning XML, or an ATLAS voxel file, for its active layers; train: what the generator was
+    trained on, for fair floors and the share of memorised showers. level: quick (no classifiers), standard, or full
+    (the protocol of the CaloChallenge). With `out`, a new or empty folder, metrics.json and the report (index.html) are
+    written into it; compare: other generators for the report, by name, each showers as above or a folder judged before
+    against the same reference; published: the CaloChallenge's results in the report, as context; resume: go on with the
+    classifiers of an interrupted evaluation into the same folder; if that is done, give what was found, or an
+    InputError if it was of something else.
     """
+    from calojax.files import layouts  # noqa: PLC0415
+
     cache.keep_compiled()
+    geometry = layouts.geometry(geometry)
     if out is None:
         from calojax import evaluation  # noqa: PLC0415
 

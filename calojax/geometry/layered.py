@@ -299,6 +299,36 @@ def from_json(table: dict[str, Any]) -> Layered:
         ) from None
 
 
+def around(fine: Layered, coarse: Layered) -> np.ndarray | None:
+    """(V of fine,) int32: the cell of `coarse` in which each cell of `fine` lies; None if one lies across an edge.
+
+    Both have the same layers.
+    """
+    found = np.full(fine.n_cells, -1, np.int32)
+    for place, (inner, outer) in enumerate(zip(fine.layers, coarse.layers, strict=True)):
+        first, last = fine.layer_offsets[place : place + 2]
+        radii, angles = fine.r_edges[first:last], fine.alpha_edges[first:last]
+        ring = np.searchsorted(outer.r_edges, radii.mean(1)) - 1
+        reach = np.array(outer.r_edges)
+        near = _TOLERANCE * np.diff(inner.r_edges).min()
+        if ring.min() < 0 or ring.max() >= outer.n_rings:
+            return None
+        across = (radii[:, 0] < reach[ring] - near) | (radii[:, 1] > reach[ring + 1] + near)
+        begins = coarse.layer_offsets[place] + np.cumsum([0, *outer.n_alpha])
+        for b in np.unique(ring):
+            cells = np.flatnonzero(ring == b)
+            edges, width = np.array(outer.alpha_edges[b]), angles[cells, 1] - angles[cells, 0]
+            middle = (angles[cells].mean(1) - edges[0]) % _FULL + edges[0]
+            sector = np.clip(np.searchsorted(edges, middle) - 1, 0, len(edges) - 2)
+            near = _TOLERANCE * width.min()
+            across[cells] |= middle - width / 2 < edges[sector] - near
+            across[cells] |= middle + width / 2 > edges[sector + 1] + near
+            found[first + cells] = begins[b] + sector
+        if across.any():
+            return None
+    return _whole(found)
+
+
 def _refused(where: str, found: str, rule: str, remedy: str = "correct the bins, or give another file") -> InputError:
     return InputError(where=where, found=found, rule=rule, remedy=remedy)
 

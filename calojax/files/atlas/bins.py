@@ -79,6 +79,12 @@ def arrays(bins: Bins) -> dict[str, np.ndarray]:
     return found
 
 
+def copied(file: h5py.File, bins: Bins) -> dict[str, np.ndarray]:
+    """The arrays of these layers as a file has them, by key."""
+    keys = [f"{key}_layer_{id}" for id in bins for key in KEYS]
+    return {key: np.asarray(file[key]) for key in keys}
+
+
 def refuse_other(path: Path, bins: Mapping[int, layered.Sorted], first: Path, known: Mapping[int, layered.Sorted]):
     """InputError if two files differ in layers, bins or the order of voxels."""
     for id in sorted({*bins, *known}):

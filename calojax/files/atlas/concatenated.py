@@ -59,7 +59,7 @@ def concatenate(source: Path, out: Path, layers: Sequence[int], *, progress: boo
     with RawFile(source) as file:
         chosen = {id: file.bins[id] for id in sorted(layers)}
         attributes = file.attributes | {"units": "MeV", "layers": list(chosen), "source": source.name}
-        with Growing(out, attributes, voxel_bins.arrays(chosen)) as grown:
+        with Growing(out, attributes, voxel_bins.copied(file.file, chosen)) as grown:
             for incident, showers in _tables(file, chosen, out.name, progress):
                 grown.append({SHOWERS: showers, "incident_energy": incident})
         return file.rows
@@ -79,7 +79,8 @@ def clean(source: Path, out: Path, bins: voxel_bins.Bins | None = None, *, progr
     """
     with Concatenated(source, bins) as file:
         attributes = file.attributes | {"units": "MeV", "layers": list(file.layers), "source": source.name}
-        with Growing(out, attributes, voxel_bins.arrays(file.bins)) as grown:
+        tables = voxel_bins.arrays(file.bins) if file.bins is bins else voxel_bins.copied(file.file, file.bins)
+        with Growing(out, attributes, tables) as grown:
             for incident, showers in _tables(file, file.layers, out.name, progress):
                 kept = showers.max(axis=1) < incident
                 grown.append({SHOWERS: showers[kept], "incident_energies": incident[kept]})

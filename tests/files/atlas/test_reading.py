@@ -304,8 +304,8 @@ def test_other_bins_than_those_of_the_geometry_are_refused(tmp_path, make):
 # ---- the large files
 
 
-def test_of_the_large_files_the_negative_voxels_and_the_energies_of_the_layers_are_as_documented(tree):
-    path = tree / "eta_000" / "eta_000_regular_binning" / "dataset_combined.hdf5"
+def test_of_the_large_files_the_negative_voxels_and_the_energies_of_the_layers_are_as_documented(large):
+    path = large / "eta_000" / "eta_000_regular_binning" / "dataset_combined.hdf5"
     cells = atlas.geometry(path).select([0, 1, 2, 3, 12])
     cylinder, _ = cells.cylinder()
     negatives, energy, incident, sectors = 0, np.zeros(5), 0.0, np.zeros(14)
