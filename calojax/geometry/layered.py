@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,11 +52,8 @@ class RingLayer:
 
     @property
     def binning(self) -> str:
-        """In words: `24 x 14` for rings times sectors, or `4 rings of 1, 8, 8, 8 sectors`."""
-        counts = self.n_alpha
-        if len(set(counts)) == 1:
-            return f"{self.n_rings} x {counts[0]}"
-        return f"{self.n_rings} rings of {', '.join(map(str, counts))} sectors"
+        """Rings times sectors from the innermost out: `24 x 14`, or `1 x 1 + 3 x 8` with an undivided innermost ring."""
+        return " + ".join(f"{len(list(rings))} x {sectors}" for sectors, rings in groupby(self.n_alpha))
 
     def same_bins(self, other: "RingLayer") -> bool:
         """Whether all edges agree to 1 % of the narrowest bin; the id does not enter."""
@@ -69,7 +66,7 @@ class RingLayer:
     def why_irregular(self) -> str:
         """Why the layer is none of a `Cylinder`, "" if it is: each ring has the same sectors, the first from -pi."""
         if len(set(self.n_alpha)) > 1:
-            return f"has {self.binning}"
+            return f"has {self.binning} bins"
         for ring, edges in enumerate(self.alpha_edges):
             wanted = np.linspace(-np.pi, np.pi, len(edges))
             if np.abs(np.subtract(edges, wanted)).max() > _TOLERANCE * (wanted[1] - wanted[0]):

@@ -155,7 +155,7 @@ def _colour_map(axis: Any, share: np.ndarray, names: list[str]) -> Any:
     if len(names) <= 4:
         for (row, column), value in np.ndenumerate(share):
             if value > 0:
-                dark = float(colours.norm(100 * value)) > 0.6
+                dark = value > 0.06  # 60 % of the way on the scale of colours
                 words = f"{100 * value:.3g}"
                 axis.text(column, row, words, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     axis.tick_params(which="both", length=0)

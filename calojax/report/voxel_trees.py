@@ -28,7 +28,10 @@ class Drawn(NamedTuple):
 
 
 def write(root: Path | str, out: Path | str, *, jobs: int | None = None, progress: bool = True) -> Path:
-    """Read a tree and write its report into a new or empty folder: index.html, report.json and a file for each figure.
+    """Read a tree and write its report into a new or empty folder.
+
+    It holds index.html, report.json, a file for each figure, and where jobs have probabilities of sub-voxels
+    probabilities.npz: (J, V, 4) for each folder, kind and layer, voxels in canonical order.
 
     jobs: how many job folders there have to be, default: as the largest number says. Gives the path of the page. Raises
     InputError for what `describing.gather` and `describing.compare` refuse, and without matplotlib.
@@ -115,13 +118,25 @@ def _fill(folder: Path, found: dict, compared: dict, gathered: list[Found], prog
             line.advance(1)
     whole = found | {"comparison": compared}
     writing.text(folder / "report.json", json.dumps(whole, indent=1))
+    if shares := _shares(gathered):
+        np.savez_compressed(folder / "probabilities.npz", **shares)
     told = f"<pre>{html.escape(wording.tree(found))}</pre>"
     body = [frame.contents([*sections, "All numbers"])]
     body += [frame.section(heading, drawn) for heading, drawn in sections.items()]
     numbers = frame.folded("comparison of the types", f"<pre>{html.escape(json.dumps(compared, indent=1))}</pre>")
     body.append(frame.section("All numbers", words=f"{told}{numbers}<p>Everything is in report.json.</p>"))
-    about = [f"folders: {len(gathered)}", f"files: {found['files']}"]
+    about = [f"folders: {len(gathered)}", f"files: {len(found['files'])}"]
     frame.save(folder / frame.PAGE, title=f"Voxel files of {Path(found['path']).name}", about=about, body="".join(body))
+
+
+def _shares(gathered: list[Found]) -> dict[str, Any]:
+    """(J, V, 4) of every folder, kind and layer: shares of the sub-voxels of each voxel in each job."""
+    return {
+        f"{found.folder.name}.{kind}.layer_{layer}": shares
+        for found in gathered
+        for kind, layers in found.shares.items()
+        for layer, shares in layers.items()
+    }
 
 
 def _some(gathered: list[Found]) -> list[Found]:

@@ -46,7 +46,7 @@ def to_json(root: Path, gathered: list[Found]) -> dict[str, Any]:
     return {
         "kind": "ATLAS voxel tree",
         "path": str(root),
-        "files": sum(len(f.folder.files()) + sum(map(len, f.folder.jobs().values())) for f in gathered),
+        "files": [str(path.relative_to(root)) for each in gathered for path in _paths(each.folder)],
         "folders": {each.folder.name: _folder(each) for each in gathered},
     }
 
@@ -81,9 +81,15 @@ def check(root: Path, *, jobs: int | None = None) -> dict[str, Any]:
     return said
 
 
+def _paths(folder: tree.Folder) -> list[Path]:
+    """All raw or rebuilt files of a folder and its jobs."""
+    return [path for files in (folder.files(), *folder.jobs().values()) for path in files.values()]
+
+
 def _folder(found: Found) -> dict[str, Any]:
     said: dict[str, Any] = {"eta": found.folder.eta / 100, "binning": found.folder.binning}
-    said["complete"] = {kind: one.to_json() for kind, one in found.complete.items()}
+    paths = found.folder.files()
+    said["complete"] = {kind: {"path": str(paths[kind])} | one.to_json() for kind, one in found.complete.items()}
     if found.numbers:
         said["jobs"] = list(found.numbers)
         said["rebuilt"] = {kind: one.to_json() for kind, one in found.jobs.items()}

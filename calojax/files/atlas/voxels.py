@@ -88,6 +88,15 @@ class EventFile(abc.ABC):
         """(n,) float64 MeV."""
         return read_energies(self.path, self._energies, rows)
 
+    def detected(self, stated: str | None) -> str:
+        """The unit: what a file written here says of itself, or what the first events look like."""
+        known = hdf5.plain(self.file.attrs.get(units.ATTRIBUTE, ""))
+        if known in units.WORDS:
+            return str(known)
+        rows = slice(0, min(self.rows, _LOOKED_AT))
+        sums = sum(self.stored(layer, rows).sum(axis=1, dtype=np.float64) for layer in self.layers)
+        return units.detect(self.path, np.asarray(sums), self.energies(rows), stated)
+
     def picks(self, geometry: Layered | Cylinder) -> dict[int, np.ndarray]:
         """By layer: which voxel each cell of the geometry is. InputError unless the file has these layers and bins."""
         return voxel_bins.picks(self.path, self.bins, geometry)
@@ -150,10 +159,8 @@ class RawFile(EventFile):
             raise refused(f"{self.path}, energy_layer_*", f"is missing (the file has {has})", rule, "give another file")
         for layer in self.layers:
             self._check_layer(layer)
-        rows = slice(0, min(self.rows, _LOOKED_AT))
-        sums = sum(self.stored(layer, rows).sum(axis=1, dtype=np.float64) for layer in self.layers)
-        self.unit = units.detect(self.path, np.asarray(sums), self.energies(rows), self._stated)
-        if self.unit == units.MEV and self._stated is None:
+        self.unit = self.detected(self._stated)
+        if self.unit == units.MEV and self._stated is None and units.ATTRIBUTE not in self.file.attrs:
             said = "the voxels are in MeV, not fractions of the incident energy as in the ATLAS files: read so"
             warnings.warn(f"{self.path}: {said}", stacklevel=1)  # of this line, so that one file is warned of once
 

@@ -9,7 +9,7 @@ from calojax.files.atlas.units import WORDS
 
 def tree(found: Mapping[str, Any]) -> str:
     """Of a whole tree."""
-    lines = [f"kind: {found['kind']}", f"path: {found['path']}", f"files: {found['files']}"]
+    lines = [f"kind: {found['kind']}", f"path: {found['path']}", f"files: {len(found['files'])}"]
     for name, folder in found["folders"].items():
         lines += ["", f"{name} (eta {folder['eta']:.2f}, {folder['binning']} binning)", *_folder(folder)]
     return "\n".join(lines)

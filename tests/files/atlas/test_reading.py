@@ -209,7 +209,7 @@ def test_fractions_taken_for_mev_and_the_reverse_are_refused_when_stated(tmp_pat
     right, wrong = ("MeV", "fractions") if mev else ("fractions", "MeV")
     assert atlas.read(tmp_path / "a.hdf5", cells, unit=right).showers.any()
     look = "look like MeV" if mev else "look like fractions of the incident energy"
-    with pytest.raises(InputError, match=f"a.hdf5, energy_layer_.*: the median sum of an event is .*{look}"):
+    with pytest.raises(InputError, match=f"a.hdf5, energies of the voxels: the median sum of an event is .*{look}"):
         atlas.read(tmp_path / "a.hdf5", cells, unit=wrong)
 
 
@@ -224,8 +224,42 @@ def test_energies_that_are_neither_are_refused(tmp_path, make):
     with h5py.File(tmp_path / "a.hdf5", "a") as file:
         for layer in REGULAR:
             file[f"energy_layer_{layer}"][:] *= 1e9
-    with pytest.raises(InputError, match=r"of order 1 for showers: it is neither"):
+    with pytest.raises(InputError, match=r"of order 1 for showers, and neither is"):
         atlas.summary(tmp_path / "a.hdf5")
+
+
+def test_a_part_of_the_layers_has_less_than_the_incident_energy_and_its_unit_is_stated(tmp_path, make):
+    make(tmp_path / "a.hdf5")
+    with h5py.File(tmp_path / "a.hdf5", "a") as file:
+        for layer in REGULAR:
+            file[f"energy_layer_{layer}"][:] *= 0.004
+    with pytest.raises(InputError, match=r"neither is; say what they are"):
+        atlas.geometry(tmp_path / "a.hdf5")
+    make(tmp_path / "good.hdf5")
+    cells = atlas.geometry(tmp_path / "good.hdf5")
+    events = atlas.read(tmp_path / "a.hdf5", cells, unit="fractions")
+    assert np.allclose(events.showers.sum(1) / events.incident_energy, 0.0036, rtol=1e-3)
+
+
+def test_concatenated_files_of_fractions_are_refused(tmp_path, make):
+    make(tmp_path / "a.hdf5")
+    with h5py.File(tmp_path / "a.hdf5") as file, h5py.File(tmp_path / "cat.hdf5", "w") as cat:
+        cat["showers"] = np.concatenate([file[f"energy_layer_{layer}"] for layer in REGULAR], axis=1)
+        cat["incident_energy"] = file["incident_energy"][:]
+    cells = atlas.geometry(tmp_path / "a.hdf5")
+    with pytest.raises(InputError, match=r"in MeV it would be of order 1, and they look like fractions"):
+        atlas.read(tmp_path / "cat.hdf5", cells, raw=tmp_path / "a.hdf5")
+
+
+def test_what_is_written_here_is_read_whatever_it_looks_like(tmp_path, make):
+    make(tmp_path / "a.hdf5")
+    cells = atlas.geometry(tmp_path / "a.hdf5")
+    showers = np.full((2, cells.n_cells), 1e6, "f4")
+    with atlas.Writer(tmp_path / "b.hdf5", cells) as writer:
+        writer.append(np.array([500.0, 600.0]), showers)
+    assert np.allclose(atlas.read(tmp_path / "b.hdf5", cells).showers, showers)
+    concatenated.concatenate(tmp_path / "b.hdf5", tmp_path / "cat.hdf5", [0, 1, 12], progress=False)
+    assert np.allclose(atlas.read(tmp_path / "cat.hdf5", cells).showers, showers)
 
 
 def _cut(file):
