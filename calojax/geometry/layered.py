@@ -52,7 +52,7 @@ class RingLayer:
 
     @property
     def binning(self) -> str:
-        """Rings times sectors from the innermost out: `24 x 14`, or `1 x 1 + 3 x 8` with an undivided innermost ring."""
+        """Rings times sectors from the innermost out: `24 x 14`, or `1 x 1 + 3 x 8` with an undivided one."""
         return " + ".join(f"{len(list(rings))} x {sectors}" for sectors, rings in groupby(self.n_alpha))
 
     def same_bins(self, other: "RingLayer") -> bool:

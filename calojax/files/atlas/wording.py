@@ -58,7 +58,7 @@ def _file(title: str, one: Mapping[str, Any], jobs: str) -> str:
     counts, sums = one["negative voxels per event"], one["sum of negative voxels per event (MeV)"]
     said = [
         f"{one['events']:,} events{jobs} from {low:,.6g} to {high:,.6g} MeV, in {WORDS[one['unit']]}",
-        f"active layers {', '.join(map(str, one['active layers'])) or 'none'} (it has {len(one['layers'])})",
+        f"active layers {', '.join(map(str, one['active layers'])) or 'none'} of the {len(one['layers'])} in the file",
     ]
     if counts["largest"]:
         said.append(
@@ -71,7 +71,8 @@ def _file(title: str, one: Mapping[str, Any], jobs: str) -> str:
         said.append(f"{above:,} events with a voxel at or above the incident energy")
     if without := one["layers without energies"]:
         said.append(f"layers without energies: {', '.join(map(str, without))}")
-    return title + "; ".join(said)
+    indent = "\n" + " " * (len(title) - len(title.lstrip()) + 2)
+    return title + indent.join(said)
 
 
 def _binning(one: Mapping[str, Any]) -> Iterator[str]:

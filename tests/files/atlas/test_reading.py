@@ -363,3 +363,13 @@ def test_the_reader_of_several_formats_takes_a_voxel_file_for_the_judge(tmp_path
     (block,) = reader.stream(tmp_path / "a.hdf5", cylinder, any_values=True)
     assert np.array_equal(block.showers, atlas.read(tmp_path / "a.hdf5", cylinder).showers)
     assert reader.summary(tmp_path / "a.hdf5").rows == 23
+
+
+def test_a_voxel_file_is_a_geometry_for_the_judge_its_active_layers(tmp_path, make):
+    make(tmp_path / "a.hdf5", empty=[1])
+    found = layouts.geometry(tmp_path / "a.hdf5")
+    assert [(layer.id, layer.n_rings, layer.n_alpha) for layer in found.layers] == [(0, 5, 4), (12, 3, 2)]
+    assert layouts.geometry("ds2").n_cells == 6480
+    make(tmp_path / "b.hdf5", DEFAULT)
+    with pytest.raises(InputError, match=r"geometry b, layer 0: has 1 x 1 \+ 2 x 4 bins"):
+        layouts.geometry(tmp_path / "b.hdf5")
