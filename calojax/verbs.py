@@ -144,7 +144,8 @@ def generate(
     or log-uniform in `energy_range` (low, high), by default the range of the training data.
     Returns Showers(incident_energy (N,), showers (N, V)) in MeV; with `out`, a file that must not exist yet, showers
     are streamed into it and its path is returned. The same seed gives the same showers.
-    format: of the file, "voxels" as the CaloChallenge has it, or "points", the hits as x, y, z, E (files.showerdata);
+    format: of the file, "voxels" as the CaloChallenge has it, "points", the hits as x, y, z, E (files.showerdata), or
+    "atlas", a raw file of ATLAS voxels (files.atlas);
     chunk: showers that are computed and saved at a time, default 8,000; resume: go on where an equal request was
     interrupted (from the start if it was not begun); another one, or other code or kind of device, is an InputError.
     """

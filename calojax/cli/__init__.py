@@ -195,7 +195,10 @@ def _add_generate(commands) -> None:
     p.add_argument("--out", type=_path, required=True, metavar="FILE.hdf5", help="a new file")
     p.add_argument("--seed", type=_whole, default=0, metavar="S", help="of energies and showers; default 0")
     p.add_argument(
-        "--format", choices=("voxels", "points"), default="voxels", help="CaloChallenge voxels, or hits as x, y, z, E"
+        "--format",
+        choices=("voxels", "points", "atlas"),
+        default="voxels",
+        help="CaloChallenge voxels, hits as x, y, z, E, or a raw file of ATLAS voxels",
     )
     p.add_argument("--chunk", type=_positive, metavar="N", help="showers computed and saved at a time; default 8000")
     p.add_argument(

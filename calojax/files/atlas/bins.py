@@ -22,9 +22,9 @@ Bins = dict[int, layered.Sorted]  # by the number of the layer, increasing
 
 
 def read(path: Path, file: h5py.File) -> Bins:
-    """The bins of every layer that has some; InputError names file, layer and what does not fit."""
+    """The bins of every layer that has voxels; InputError names file, layer and what does not fit."""
     ids = sorted(int(found[1]) for key in map(str, file) if (found := _LAYER.fullmatch(key)))
-    return {id: _read_layer(path, file, id) for id in ids}
+    return {id: _read_layer(path, file, id) for id in ids if getattr(file[f"{KEYS[0]}_layer_{id}"], "size", 1)}
 
 
 def geometry(bins: Bins, name: str) -> Layered:

@@ -152,7 +152,8 @@ class RawFile(EventFile):
 
     def _check(self) -> None:
         self.bins = voxel_bins.read(self.path, self.file)
-        self.layers = tuple(sorted(int(match[1]) for key in map(str, self.file) if (match := _LAYER.fullmatch(key))))
+        found = (_LAYER.fullmatch(key) for key in map(str, self.file) if getattr(self.file[key], "size", 1))
+        self.layers = tuple(sorted(int(match[1]) for match in found if match))
         if not self.layers:
             has = ", ".join(sorted(self.file)[:6])
             rule = "a voxel file has energies of some layer"

@@ -91,6 +91,15 @@ def test_a_layer_without_energies_is_inactive(tmp_path, make):
     assert atlas.summary(tmp_path / "a.hdf5").missing == (1,)
 
 
+def test_a_layer_without_voxels_is_no_layer(tmp_path, make):
+    make(tmp_path / "a.hdf5")
+    with h5py.File(tmp_path / "a.hdf5", "a") as file:
+        file["energy_layer_7"] = np.zeros((23, 0))
+        for key in voxel_bins.KEYS:
+            file[f"{key}_layer_7"] = np.zeros(0)
+    assert atlas.geometry(tmp_path / "a.hdf5").ids == (0, 1, 12) and atlas.summary(tmp_path / "a.hdf5").missing == ()
+
+
 @pytest.mark.parametrize("negatives", atlas.NEGATIVES)
 def test_negative_voxels_are_kept_clipped_or_refused_and_counted(tmp_path, make, negatives):
     _, shares = make(tmp_path / "a.hdf5", negative=0.1)
