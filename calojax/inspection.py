@@ -1,4 +1,4 @@
-"""What `info` says: the content of a shower file, shards, a run or a judged folder."""
+"""What `info` says: the content of a shower file, a tree of them, shards, a run or a judged folder."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from calojax.errors import InputError
 def inspect(path: Path, *, verify: bool = False) -> dict[str, Any]:
     """A table that JSON can hold, with `kind` first; InputError if it is nothing of ours.
 
-    verify: of shards, compare every file with its checksum.
+    verify: of shards, compare every file with its checksum. Files of ATLAS voxels are read whole.
     """
     if path.is_file() and path.suffix != ".json":
         return _showers(path)
@@ -21,16 +21,24 @@ def inspect(path: Path, *, verify: bool = False) -> dict[str, Any]:
         return _shards(path, verify)
     if path.suffix == ".json" or (path / "metrics.json").is_file():
         return _judged(path)
+    if path.is_dir() and any(path.glob("eta_*")):
+        from calojax.files.atlas import describing  # noqa: PLC0415
+
+        return describing.to_json(path, describing.gather(path))
     raise InputError(
         where=str(path),
         found="holds nothing of calojax" if path.exists() else "does not exist",
-        rule="it must be a shower file, shards, a run or a judged folder",
+        rule="it must be a shower file, a tree of ATLAS voxel files, shards, a run or a judged folder",
         remedy="check the path",
     )
 
 
 def text(found: Mapping[str, Any]) -> str:
     """What `inspect` gave in lines; of a judged folder what was compared and the verdict, without every number."""
+    if found["kind"].startswith("ATLAS"):
+        from calojax.files.atlas import wording  # noqa: PLC0415
+
+        return wording.tree(found) if "folders" in found else wording.file(found)
     if found["kind"] != "metrics":
         return "\n".join(f"{key}: {value}" for key, value in configuration.flat(found))
     shown = {"kind": f"metrics, {len(found['metrics'])} of them (--json shows all)", "path": found["path"]}
@@ -61,7 +69,13 @@ def _showers(path: Path) -> dict[str, Any]:
     from calojax import geometry  # noqa: PLC0415
     from calojax.files import layouts  # noqa: PLC0415
 
-    found = layouts.reader(path).summary(path)
+    reader = layouts.reader(path)
+    found = reader.summary(path)
+    if reader.name == "atlas":
+        from calojax.files.atlas import statistics  # noqa: PLC0415
+
+        said = {"kind": "ATLAS voxel file", "path": str(path)} | statistics.of_file(path).to_json()
+        return said | {"attributes": found.attributes}
     fitting = [name for name in geometry.names() if geometry.load(name).n_cells == found.n_cells]
     return {
         "kind": "showers",

@@ -144,7 +144,8 @@ def generate(
     or log-uniform in `energy_range` (low, high), by default the range of the training data.
     Returns Showers(incident_energy (N,), showers (N, V)) in MeV; with `out`, a file that must not exist yet, showers
     are streamed into it and its path is returned. The same seed gives the same showers.
-    format: of the file, "voxels" as the CaloChallenge has it, or "points", the hits as x, y, z, E (files.showerdata);
+    format: of the file, "voxels" as the CaloChallenge has it, "points", the hits as x, y, z, E (files.showerdata), or
+    "atlas", a raw file of ATLAS voxels (files.atlas);
     chunk: showers that are computed and saved at a time, default 8,000; resume: go on where an equal request was
     interrupted (from the start if it was not begun); another one, or other code or kind of device, is an InputError.
     """
@@ -205,15 +206,19 @@ def evaluate(
 ) -> "Metrics":
     """Judge generated showers against a reference.
 
-    reference, generated, train: CaloChallenge files, or (incident_energy (N,), showers (N, V)) in MeV; train: what the
-    generator was trained on, for fair floors and the share of memorised showers. level: quick (no classifiers),
-    standard, or full (the protocol of the CaloChallenge). With `out`, a new or empty folder, metrics.json and the
-    report (index.html) are written into it; compare: other generators for the report, by name, each showers as above or
-    a folder judged before against the same reference; published: the CaloChallenge's results in the report, as context;
-    resume: go on with the classifiers of an interrupted evaluation into the same folder; if that is done, give what was
-    found, or an InputError if it was of something else.
+    reference, generated, train: CaloChallenge or ATLAS voxel files, or (incident_energy (N,), showers (N, V)) in MeV;
+    geometry: by name, a binning XML, or an ATLAS voxel file, for its active layers; train: what the generator was
+    trained on, for fair floors and the share of memorised showers. level: quick (no classifiers), standard, or full
+    (the protocol of the CaloChallenge). With `out`, a new or empty folder, metrics.json and the report (index.html) are
+    written into it; compare: other generators for the report, by name, each showers as above or a folder judged before
+    against the same reference; published: the CaloChallenge's results in the report, as context; resume: go on with the
+    classifiers of an interrupted evaluation into the same folder; if that is done, give what was found, or an
+    InputError if it was of something else.
     """
+    from calojax.files import layouts  # noqa: PLC0415
+
     cache.keep_compiled()
+    geometry = layouts.geometry(geometry)
     if out is None:
         from calojax import evaluation  # noqa: PLC0415
 

@@ -129,7 +129,11 @@ def test_nothing_heavy_is_imported_for_help(code):
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["prepare", "pyramid", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["train", "--help"], ["prepare", "pyramid", "--help"], ["atlas", "clean", "--help"]],
+    ids=" ".join,
+)
 def test_help_takes_less_than_300_ms_of_cpu(arguments):
     code = (
         "import contextlib, sys, time\n"

@@ -9,6 +9,7 @@ from calojax.files import calochallenge, crystals, hdf5
 from calojax.files.atlas import reading as atlas
 from calojax.files.atlas.bins import KEYS
 from calojax.files.calochallenge import Showers
+from calojax.geometry import load
 
 
 class Reader(NamedTuple):
@@ -23,6 +24,13 @@ class Reader(NamedTuple):
 _CALOCHALLENGE = Reader("calochallenge", calochallenge.summary, calochallenge.stream)
 _CRYSTALS = Reader("crystals", crystals.summary, crystals.stream)
 _ATLAS = Reader("atlas", atlas.summary, atlas.without_negatives)
+
+
+def geometry(source: Any) -> Any:
+    """What `geometry.load` gives, and of a file of ATLAS voxels its active layers."""
+    if isinstance(source, (str, Path)) and Path(source).suffix in (".hdf5", ".h5") and reader(Path(source)) is _ATLAS:
+        return atlas.cylinder(source)
+    return load(source)
 
 
 def reader(path: Path) -> Reader:

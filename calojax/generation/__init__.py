@@ -4,6 +4,7 @@ from calojax import lazy
 
 _HOME = {
     "Arrays": "sinks",
+    "AtlasVoxels": "layouts",
     "Block": "sinks",
     "Files": "journal",
     "Generation": "config",

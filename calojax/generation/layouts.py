@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from calojax.errors import InputError
-from calojax.files import calochallenge, showerdata
+from calojax.files import atlas, calochallenge, showerdata
 from calojax.generation.sinks import Block, cut, scatter
 
 Piece = Mapping[str, np.ndarray]
+_ROWS = 1024  # showers that are dense at a time
 _THREADS = min(8, os.cpu_count() or 1)  # compressing: zlib lets go of the interpreter's lock
 
 
@@ -71,8 +72,7 @@ class Points(NamedTuple):
     rows: int = 1
 
     def pack(self, block: Block) -> Piece:
-        energy = np.asarray(block.conditions["incident_energy"], np.float64)
-        return {"incident_energy": energy, "counts": block.counts, "index": block.index, "energy": block.energy}
+        return _hits(block)
 
     def write(self, path: Path, pieces: Iterable[Piece]) -> None:
         with showerdata.Writer(path, self.geometry, self.attributes, showers=self.showers) as writer:
@@ -80,12 +80,44 @@ class Points(NamedTuple):
                 writer.append(piece["incident_energy"], piece["counts"], piece["index"], piece["energy"])
 
 
-def named(format: str, geometry: Any, attributes: dict[str, Any], compression: int, showers: int) -> Voxels | Points:
-    """The layout called "voxels" or "points"; InputError for another name."""
+class AtlasVoxels(NamedTuple):
+    """The raw files of ATLAS voxels: fractions of the incident energy, layer by layer, with the bins of each voxel.
+
+    geometry: a Cylinder; attributes: written into the file.
+    """
+
+    geometry: Any
+    attributes: dict[str, Any]
+    rows: int = 1
+
+    def pack(self, block: Block) -> Piece:
+        return _hits(block)
+
+    def write(self, path: Path, pieces: Iterable[Piece]) -> None:
+        with atlas.Writer(path, self.geometry, self.attributes) as writer:
+            for piece in pieces:
+                conditions = {"incident_energy": piece["incident_energy"]}
+                for block in cut(Block(conditions, piece["counts"], piece["index"], piece["energy"]), _ROWS):
+                    showers = np.zeros((len(block.counts), self.geometry.n_cells), np.float32)
+                    scatter(block, showers)
+                    writer.append(block.conditions["incident_energy"], showers)
+
+
+def _hits(block: Block) -> Piece:
+    energy = np.asarray(block.conditions["incident_energy"], np.float64)
+    return {"incident_energy": energy, "counts": block.counts, "index": block.index, "energy": block.energy}
+
+
+def named(
+    format: str, geometry: Any, attributes: dict[str, Any], compression: int, showers: int
+) -> Voxels | Points | AtlasVoxels:
+    """The layout called "voxels", "points" or "atlas"; InputError for another name."""
     if format == "voxels":
         return Voxels(geometry, attributes, compression)
     if format == "points":
         return Points(geometry, attributes, showers)
+    if format == "atlas":
+        return AtlasVoxels(geometry, attributes)
     raise InputError(
-        where="format", found=f"is {format}", rule="it must be voxels or points", remedy="give one of them"
+        where="format", found=f"is {format}", rule="it must be voxels, points or atlas", remedy="give one of them"
     )

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,11 +52,8 @@ class RingLayer:
 
     @property
     def binning(self) -> str:
-        """In words: `24 x 14` for rings times sectors, or `4 rings of 1, 8, 8, 8 sectors`."""
-        counts = self.n_alpha
-        if len(set(counts)) == 1:
-            return f"{self.n_rings} x {counts[0]}"
-        return f"{self.n_rings} rings of {', '.join(map(str, counts))} sectors"
+        """Rings times sectors from the innermost out: `24 x 14`, or `1 x 1 + 3 x 8` with an undivided one."""
+        return " + ".join(f"{len(list(rings))} x {sectors}" for sectors, rings in groupby(self.n_alpha))
 
     def same_bins(self, other: "RingLayer") -> bool:
         """Whether all edges agree to 1 % of the narrowest bin; the id does not enter."""
@@ -69,7 +66,7 @@ class RingLayer:
     def why_irregular(self) -> str:
         """Why the layer is none of a `Cylinder`, "" if it is: each ring has the same sectors, the first from -pi."""
         if len(set(self.n_alpha)) > 1:
-            return f"has {self.binning}"
+            return f"has {self.binning} bins"
         for ring, edges in enumerate(self.alpha_edges):
             wanted = np.linspace(-np.pi, np.pi, len(edges))
             if np.abs(np.subtract(edges, wanted)).max() > _TOLERANCE * (wanted[1] - wanted[0]):
@@ -297,6 +294,36 @@ def from_json(table: dict[str, Any]) -> Layered:
         raise _refused(
             "geometry", f"is incomplete or wrong ({error})", "it has a name, layers and a threshold"
         ) from None
+
+
+def around(fine: Layered, coarse: Layered) -> np.ndarray | None:
+    """(V of fine,) int32: the cell of `coarse` in which each cell of `fine` lies; None if one lies across an edge.
+
+    Both have the same layers.
+    """
+    found = np.full(fine.n_cells, -1, np.int32)
+    for place, (inner, outer) in enumerate(zip(fine.layers, coarse.layers, strict=True)):
+        first, last = fine.layer_offsets[place : place + 2]
+        radii, angles = fine.r_edges[first:last], fine.alpha_edges[first:last]
+        ring = np.searchsorted(outer.r_edges, radii.mean(1)) - 1
+        reach = np.array(outer.r_edges)
+        near = _TOLERANCE * np.diff(inner.r_edges).min()
+        if ring.min() < 0 or ring.max() >= outer.n_rings:
+            return None
+        across = (radii[:, 0] < reach[ring] - near) | (radii[:, 1] > reach[ring + 1] + near)
+        begins = coarse.layer_offsets[place] + np.cumsum([0, *outer.n_alpha])
+        for b in np.unique(ring):
+            cells = np.flatnonzero(ring == b)
+            edges, width = np.array(outer.alpha_edges[b]), angles[cells, 1] - angles[cells, 0]
+            middle = (angles[cells].mean(1) - edges[0]) % _FULL + edges[0]
+            sector = np.clip(np.searchsorted(edges, middle) - 1, 0, len(edges) - 2)
+            near = _TOLERANCE * width.min()
+            across[cells] |= middle - width / 2 < edges[sector] - near
+            across[cells] |= middle + width / 2 > edges[sector + 1] + near
+            found[first + cells] = begins[b] + sector
+        if across.any():
+            return None
+    return _whole(found)
 
 
 def _refused(where: str, found: str, rule: str, remedy: str = "correct the bins, or give another file") -> InputError:

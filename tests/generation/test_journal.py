@@ -14,7 +14,8 @@ import tiny_system as tiny
 
 from calojax import generation, writing
 from calojax.errors import InputError
-from calojax.generation import Generation, sinks
+from calojax.files import atlas
+from calojax.generation import Generation, layouts, sinks
 from calojax.geometry import Cylinder, Layer
 from calojax.system import Model
 
@@ -67,13 +68,25 @@ def test_a_file_holds_what_arrays_hold(tmp_path, compression):
         assert file["showers"].dtype == np.float32 and file["showers"].compression == ("gzip" if compression else None)
 
 
+def test_a_file_of_atlas_voxels_holds_what_arrays_hold(tmp_path):
+    layout = generation.AtlasVoxels(GEOMETRY, {"request": json.dumps(REQUEST)})
+    path = run(generation.Files(tmp_path / "out.hdf5", layout, REQUEST))
+    expected = run(generation.Arrays(tiny.N_CELLS))
+    found = atlas.read(path, GEOMETRY)
+    np.testing.assert_allclose(found.showers, expected.showers, rtol=1e-6)
+    np.testing.assert_array_equal(found.incident_energy, ENERGY)
+    with h5py.File(path) as file:
+        assert file["energy_layer_1"].shape == (300, 6) and json.loads(file.attrs["request"]) == REQUEST
+
+
+@pytest.mark.parametrize("format", ["points", "atlas"])
 @pytest.mark.parametrize("n", [2, 12, 45])
-def test_requests_of_tiles_of_all_sizes_go_on_to_the_same_bytes(tmp_path, monkeypatch, n):
+def test_requests_of_tiles_of_all_sizes_go_on_to_the_same_bytes(tmp_path, monkeypatch, n, format):
     """Tiles of 1, 5 and 25, each a piece."""
     config = tiny.Config(generation=Generation(tile=25, window=1))
     asked = {"incident_energy": ENERGY[:n]}
     make = lambda sink: generation.run(tiny, MODEL, config, asked, 0, sink, chunk=1, progress=False)
-    layout = generation.Points(GEOMETRY, {"request": json.dumps(REQUEST)}, n)
+    layout = layouts.named(format, GEOMETRY, {"request": json.dumps(REQUEST)}, 1, n)
     files = lambda name: generation.Files(tmp_path / name, layout, REQUEST, resume=name == "cut")
     whole = make(files("whole")).read_bytes()
     with monkeypatch.context() as patch:

@@ -108,8 +108,8 @@ def test_a_cylinder_and_its_layers_are_each_others_and_both_orders_undo_each_oth
 
 def test_an_undivided_innermost_ring_keeps_a_layer_from_being_a_cylinders():
     layer, _ = check(bins([0.0, 5, 15, 40, 90], [1, 4, 8, 8]), [1, 4, 8, 8])
-    assert layer.binning == "4 rings of 1, 4, 8, 8 sectors"
-    with pytest.raises(InputError, match="layer 3: has 4 rings of 1, 4, 8, 8 sectors"):
+    assert layer.binning == "1 x 1 + 1 x 4 + 2 x 8"
+    with pytest.raises(InputError, match=r"layer 3: has 1 x 1 \+ 1 x 4 \+ 2 x 8 bins"):
         Layered("default", (layer,)).cylinder()
 
 

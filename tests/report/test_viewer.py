@@ -10,7 +10,7 @@ import pytest
 from calojax import evaluation, geometry
 from calojax.evaluation import curves
 from calojax.evaluation.sparse import Sparse
-from calojax.report import cylinders, drawing, viewer
+from calojax.report import cylinders, drawing, viewer, wedges
 
 
 def sparse(energies, hits, n_cells=500):
@@ -116,8 +116,8 @@ def test_the_wedges_are_the_cells_of_the_geometry(ragged):
 
 def test_faces_look_outwards(judged):
     cells = cylinders._cells(judged)
-    middle = cylinders._point(cells.r.mean(1), cells.alpha.mean(1), cells.x.mean(1))
-    for _, corners, _ in cylinders._faces(cells):
+    middle = wedges.point(cells.r.mean(1), cells.alpha.mean(1), cells.x.mean(1))
+    for _, corners, _ in wedges._faces(cells):
         normal = np.cross(corners, np.roll(corners, -1, axis=1)).sum(axis=1)
         outwards = np.sum(normal * (corners.mean(axis=1) - middle), axis=1)
         assert (outwards > -1e-12).all() and (outwards > 0).mean() > 0.7  # the innermost ring has no inner face

@@ -12,6 +12,8 @@ _HOME = {
     "NEGATIVES": "reading",
     "Summary": "reading",
     "Writer": "writer",
+    "active_layers": "reading",
+    "cylinder": "reading",
     "geometry": "reading",
     "read": "reading",
     "read_energies": "reading",

@@ -22,9 +22,9 @@ Bins = dict[int, layered.Sorted]  # by the number of the layer, increasing
 
 
 def read(path: Path, file: h5py.File) -> Bins:
-    """The bins of every layer that has some; InputError names file, layer and what does not fit."""
+    """The bins of every layer that has voxels; InputError names file, layer and what does not fit."""
     ids = sorted(int(found[1]) for key in map(str, file) if (found := _LAYER.fullmatch(key)))
-    return {id: _read_layer(path, file, id) for id in ids}
+    return {id: _read_layer(path, file, id) for id in ids if getattr(file[f"{KEYS[0]}_layer_{id}"], "size", 1)}
 
 
 def geometry(bins: Bins, name: str) -> Layered:
@@ -77,6 +77,12 @@ def arrays(bins: Bins) -> dict[str, np.ndarray]:
         for key, values in zip(KEYS, (r[:, 0], r[:, 1] - r[:, 0], begin, alpha[:, 1] - alpha[:, 0]), strict=True):
             found[f"{key}_layer_{id}"] = np.where(np.abs(values) < 1e-6, 0, values)[stored].astype(np.float32)
     return found
+
+
+def copied(file: h5py.File, bins: Bins) -> dict[str, np.ndarray]:
+    """The arrays of these layers as a file has them, by key."""
+    keys = [f"{key}_layer_{id}" for id in bins for key in KEYS]
+    return {key: np.asarray(file[key]) for key in keys}
 
 
 def refuse_other(path: Path, bins: Mapping[int, layered.Sorted], first: Path, known: Mapping[int, layered.Sorted]):

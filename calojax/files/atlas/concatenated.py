@@ -8,10 +8,11 @@ their incident energy. Files written here carry the bins of their layers too; fo
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from calojax import writing
 from calojax.files import hdf5
 from calojax.files.atlas import bins as voxel_bins
 from calojax.files.atlas import units
@@ -32,14 +33,15 @@ class Concatenated(EventFile):
         super().__init__(path)
 
     def stored(self, layer: int, rows: slice) -> np.ndarray:
-        first, last = self._columns[layer]
-        return values(self.path, self.file, SHOWERS, (rows, slice(first, last)))
+        if self._block[0] != rows:  # a chunk holds all layers of some events
+            self._block = rows, values(self.path, self.file, SHOWERS, rows)
+        return self._block[1][:, slice(*self._columns[layer])]
 
     def _place(self, layer: int, voxel: int) -> tuple[str, int]:
         return SHOWERS, self._columns[layer][0] + voxel
 
     def _check(self) -> None:
-        self.unit = units.MEV
+        self._block = slice(0), np.empty(0)
         self.bins = voxel_bins.read(self.path, self.file) or self._given or {}
         if not self.bins:
             rule = "the order of the voxels is read from the bins"
@@ -52,14 +54,15 @@ class Concatenated(EventFile):
             rule = f"{self.rows:,} incident energies and layers {', '.join(map(str, self.bins))} need "
             rule += f"({self.rows}, {ends[-1]})"
             raise refused(f"{self.path}, {SHOWERS}", f"has the shape {shape}", rule, "name its layers, or another file")
+        self.unit = self.detected(units.MEV)
 
 
 def concatenate(source: Path, out: Path, layers: Sequence[int], *, progress: bool = True) -> int:
     """Write some layers of a raw file as one table, in float64 and MeV, and give the number of events."""
     with RawFile(source) as file:
         chosen = {id: file.bins[id] for id in sorted(layers)}
-        attributes = file.attributes | {"units": "MeV", "layers": list(chosen), "source": source.name}
-        with Growing(out, attributes, voxel_bins.arrays(chosen)) as grown:
+        attributes = file.attributes | _described(source, chosen)
+        with Growing(out, attributes, voxel_bins.copied(file.file, chosen)) as grown:
             for incident, showers in _tables(file, chosen, out.name, progress):
                 grown.append({SHOWERS: showers, "incident_energy": incident})
         return file.rows
@@ -78,8 +81,9 @@ def clean(source: Path, out: Path, bins: voxel_bins.Bins | None = None, *, progr
     bins: for a file that has none. Raises InputError if no event is left.
     """
     with Concatenated(source, bins) as file:
-        attributes = file.attributes | {"units": "MeV", "layers": list(file.layers), "source": source.name}
-        with Growing(out, attributes, voxel_bins.arrays(file.bins)) as grown:
+        attributes = file.attributes | _described(source, file.layers)
+        tables = voxel_bins.arrays(file.bins) if file.bins is bins else voxel_bins.copied(file.file, file.bins)
+        with Growing(out, attributes, tables) as grown:
             for incident, showers in _tables(file, file.layers, out.name, progress):
                 kept = showers.max(axis=1) < incident
                 grown.append({SHOWERS: showers[kept], "incident_energies": incident[kept]})
@@ -89,6 +93,11 @@ def clean(source: Path, out: Path, bins: voxel_bins.Bins | None = None, *, progr
             found = Cleaned(grown.rows, file.rows - grown.rows)
             grown.describe({"events_removed": found.removed})
     return found
+
+
+def _described(source: Path, layers: Iterable[int]) -> dict[str, Any]:
+    """Attributes of a file that is written."""
+    return {"units": "MeV", units.ATTRIBUTE: units.MEV, "layers": list(layers), "source": writing.storable(source.name)}
 
 
 def _tables(file: EventFile, layers: Iterable[int], title: str, progress: bool) -> Iterator[tuple]:

@@ -16,6 +16,7 @@ from calojax.progress import Progress
 
 NEGATIVES = ("keep", "clip", "refuse")
 _BLOCK_BYTES = 64 * 2**20
+_ROWS = 1024
 
 
 class Summary(NamedTuple):
@@ -134,6 +135,20 @@ def stream(
                     yield block
                     line.advance(len(block.incident_energy))
                 start = max(0, start - size)
+
+
+def active_layers(path: str | Path) -> tuple[int, ...]:
+    """Layers in which some event has a sum of voxels that is not 0; reads no more than it needs."""
+    with opened(path) as file:
+        blocks = [slice(first, first + _ROWS) for first in range(0, file.rows, _ROWS)]
+        is_active = lambda layer: any(np.any(file.stored(layer, rows).sum(axis=1, dtype=float)) for rows in blocks)
+        return tuple(layer for layer in file.layers if is_active(layer))
+
+
+def cylinder(path: str | Path) -> Cylinder:
+    """The active layers of a file as a `Cylinder`; InputError names a layer that is none of one."""
+    with opened(path) as file:
+        return file.geometry.select(active_layers(path)).cylinder()[0]
 
 
 def without_negatives(

@@ -11,28 +11,33 @@ import numpy as np
 from calojax.files.hdf5 import refused
 
 FRACTIONS, MEV = "fractions", "MeV"
-_FAR = 30.0  # a median sum further from 1 than this factor is of no shower
 WORDS = {FRACTIONS: "fractions of the incident energy", MEV: "MeV"}
+ATTRIBUTE = "energy_unit"  # of the files written here, which need not look like showers
+_LEAST, _MOST = 0.1, 3.0  # of its incident energy: what the middle event has at the least, and nine of ten at the most
 
 
 def detect(path: Path, sums: np.ndarray, incident: np.ndarray, stated: str | None = None) -> str:
     """FRACTIONS or MEV, from the sums (n,) of all voxels of some events and their incident energies (n,), MeV.
 
-    stated: what they are said to be, an InputError if that cannot be. Events without energy tell nothing; if all are
-    such, what is stated is taken, or fractions. Raises InputError if the sums fit to neither.
+    stated: what they are said to be; InputError if they have more energy than showers then, or look like the other.
+    Without it, InputError unless they look like one of the two. Events without energy tell nothing; if all are such,
+    they are what is stated, or fractions.
     """
     seen = sums > 0
     if not seen.any():
         return stated or FRACTIONS
-    middle = {FRACTIONS: float(np.median(sums[seen])), MEV: float(np.median(sums[seen] / incident[seen]))}
-    distance = {unit: abs(np.log(value)) for unit, value in middle.items()}
-    best = min(distance, key=distance.__getitem__)
-    said = f"the median sum of an event is {middle[FRACTIONS]:.4g}, and {middle[MEV]:.4g} times its incident energy"
-    if distance[stated or best] > np.log(_FAR):
-        likely = f"they look like {WORDS[best]}" if stated and distance[best] <= np.log(_FAR) else "it is neither"
-        where = f"{path}, energy_layer_*"
-        rule = f"one of the two is of order 1 for showers: {likely}"
-        if stated:
-            rule = f"in {WORDS[stated]} it is of order 1: {likely}"
-        raise refused(where, said, rule, "check the units of voxels and incident energies (MeV)")
-    return stated or best
+    response = {FRACTIONS: sums[seen], MEV: sums[seen] / incident[seen]}
+    middle, high = ({unit: float(np.quantile(r, q)) for unit, r in response.items()} for q in (0.5, 0.9))
+    likely = [unit for unit in response if middle[unit] >= _LEAST and high[unit] <= _MOST]
+    if stated is None and len(likely) == 1:
+        return likely[0]
+    if stated is not None and high[stated] <= _MOST and (stated in likely or not likely):
+        return stated
+    look = f"they look like {WORDS[likely[0]]}" if len(likely) == 1 else "neither is" if not likely else "both are"
+    asked = f"in {WORDS[stated]} it would be of order 1" if stated else "one of the two is of order 1 for showers"
+    raise refused(
+        f"{path}, energies of the voxels",
+        f"the median sum of an event is {middle[FRACTIONS]:.4g}, which is {middle[MEV]:.4g} times its incident energy",
+        f"{asked}, and {look}",
+        "say what they are, or check the units of voxels and incident energies (MeV)",
+    )

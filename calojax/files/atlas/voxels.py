@@ -88,6 +88,15 @@ class EventFile(abc.ABC):
         """(n,) float64 MeV."""
         return read_energies(self.path, self._energies, rows)
 
+    def detected(self, stated: str | None) -> str:
+        """The unit: what a file written here says of itself, or what the first events look like."""
+        known = hdf5.plain(self.file.attrs.get(units.ATTRIBUTE, ""))
+        if known in units.WORDS:
+            return str(known)
+        rows = slice(0, min(self.rows, _LOOKED_AT))
+        sums = sum(self.stored(layer, rows).sum(axis=1, dtype=np.float64) for layer in self.layers)
+        return units.detect(self.path, np.asarray(sums), self.energies(rows), stated)
+
     def picks(self, geometry: Layered | Cylinder) -> dict[int, np.ndarray]:
         """By layer: which voxel each cell of the geometry is. InputError unless the file has these layers and bins."""
         return voxel_bins.picks(self.path, self.bins, geometry)
@@ -143,17 +152,16 @@ class RawFile(EventFile):
 
     def _check(self) -> None:
         self.bins = voxel_bins.read(self.path, self.file)
-        self.layers = tuple(sorted(int(match[1]) for key in map(str, self.file) if (match := _LAYER.fullmatch(key))))
+        found = (_LAYER.fullmatch(key) for key in map(str, self.file) if getattr(self.file[key], "size", 1))
+        self.layers = tuple(sorted(int(match[1]) for match in found if match))
         if not self.layers:
             has = ", ".join(sorted(self.file)[:6])
             rule = "a voxel file has energies of some layer"
             raise refused(f"{self.path}, energy_layer_*", f"is missing (the file has {has})", rule, "give another file")
         for layer in self.layers:
             self._check_layer(layer)
-        rows = slice(0, min(self.rows, _LOOKED_AT))
-        sums = sum(self.stored(layer, rows).sum(axis=1, dtype=np.float64) for layer in self.layers)
-        self.unit = units.detect(self.path, np.asarray(sums), self.energies(rows), self._stated)
-        if self.unit == units.MEV and self._stated is None:
+        self.unit = self.detected(self._stated)
+        if self.unit == units.MEV and self._stated is None and units.ATTRIBUTE not in self.file.attrs:
             said = "the voxels are in MeV, not fractions of the incident energy as in the ATLAS files: read so"
             warnings.warn(f"{self.path}: {said}", stacklevel=1)  # of this line, so that one file is warned of once
 

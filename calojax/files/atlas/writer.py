@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from calojax.files.atlas import bins as voxel_bins
+from calojax.files.atlas import units
 from calojax.files.atlas.growing import Growing
 from calojax.geometry import Cylinder, Layered, layered
 
@@ -34,7 +35,7 @@ class Writer:
         picks = voxel_bins.picks(Path(path), found, geometry)
         self._stored = {id: np.argsort(pick) for id, pick in picks.items()}
         digests = {"geometry": geometry.name, "geometry_digest": geometry.digest}
-        described = {"units": _UNITS} | digests | dict(attributes or {})
+        described = {"units": _UNITS, units.ATTRIBUTE: units.FRACTIONS} | digests | dict(attributes or {})
         self._grown = Growing(Path(path), described, voxel_bins.arrays({id: found[id] for id in picks}))
 
     def __enter__(self) -> "Writer":

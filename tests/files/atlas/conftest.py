@@ -77,10 +77,57 @@ def make():
 
 
 @pytest.fixture(scope="session")
-def tree():
+def large():
     """The folder of the large files; tests are skipped without them."""
     repository = Path(__file__).parents[3]
     folder = Path(os.environ.get("CALOJAX_DATA", repository.parent / "shared" / "data")) / "atlas"
     if not (folder / "eta_000").is_dir():
         pytest.skip(f"needs the files of {folder}; CALOJAX_DATA names another folder")
     return folder
+
+
+NAMES = {"combined": "dataset_combined", "positive": "dataset_combined_positive", "fine": "dataset_combined_fine"}
+FINE = {0: [8] * 10, 1: [8] * 10, 12: [4] * 6}
+
+
+def write_fine(path, coarse):
+    """The fine file of a coarse one: each voxel cut 2 x 2, a quarter of its energy in each part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(coarse) as given, h5py.File(path, "w") as file:
+        file["incident_energy"] = given["incident_energy"][:]
+        for layer, sectors in FINE.items():
+            rings, n = len(sectors) // 2, sectors[0] // 2
+            energy = given[f"energy_layer_{layer}"][:].reshape(-1, rings, n)
+            parts = np.repeat(np.repeat(energy, 2, axis=1), 2, axis=2) / 4
+            file[f"energy_layer_{layer}"] = parts.reshape(len(energy), -1)
+            names = ("binstart_radius", "binsize_radius", "binstart_alpha", "binsize_alpha")
+            for name, array in zip(names, bins(sectors, width=2.5), strict=True):
+                file[f"{name}_layer_{layer}"] = array.astype("f4")
+
+
+def write_positive(path, combined):
+    """The positive file of a signed one."""
+    with h5py.File(combined) as given, h5py.File(path, "w") as file:
+        for key in given:
+            file[key] = np.maximum(given[key][:], 0) if key.startswith("energy") else given[key][:]
+
+
+@pytest.fixture
+def grow(tmp_path):
+    """A tree: eta 0.00 complete with three kinds and three jobs of two kinds, and eta 0.05 in the default binning."""
+
+    def make_tree(name="atlas"):
+        root = tmp_path / name
+        top = root / "eta_000" / "eta_000_regular_binning"
+        write(top / "dataset_combined.hdf5", negative=0.1, empty=[12])
+        write_positive(top / "dataset_combined_positive.hdf5", top / "dataset_combined.hdf5")
+        write_fine(top / "dataset_combined_fine.hdf5", top / "dataset_combined.hdf5")
+        for job in range(3):
+            path = top / str(job) / "dataset_combined.hdf5"
+            write(path, rows=7 + job, seed=10 + job, negative=0.1, probabilities=True)
+            write_positive(path.with_name("dataset_combined_positive.hdf5"), path)
+        other = root / "eta_005" / "eta_005_default_binning"
+        write(other / "dataset_combined.hdf5", {0: [1, 4, 4], 2: [1, 2, 8, 8]}, rows=11)
+        return root
+
+    return make_tree

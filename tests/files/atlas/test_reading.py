@@ -91,6 +91,15 @@ def test_a_layer_without_energies_is_inactive(tmp_path, make):
     assert atlas.summary(tmp_path / "a.hdf5").missing == (1,)
 
 
+def test_a_layer_without_voxels_is_no_layer(tmp_path, make):
+    make(tmp_path / "a.hdf5")
+    with h5py.File(tmp_path / "a.hdf5", "a") as file:
+        file["energy_layer_7"] = np.zeros((23, 0))
+        for key in voxel_bins.KEYS:
+            file[f"{key}_layer_7"] = np.zeros(0)
+    assert atlas.geometry(tmp_path / "a.hdf5").ids == (0, 1, 12) and atlas.summary(tmp_path / "a.hdf5").missing == ()
+
+
 @pytest.mark.parametrize("negatives", atlas.NEGATIVES)
 def test_negative_voxels_are_kept_clipped_or_refused_and_counted(tmp_path, make, negatives):
     _, shares = make(tmp_path / "a.hdf5", negative=0.1)
@@ -209,7 +218,7 @@ def test_fractions_taken_for_mev_and_the_reverse_are_refused_when_stated(tmp_pat
     right, wrong = ("MeV", "fractions") if mev else ("fractions", "MeV")
     assert atlas.read(tmp_path / "a.hdf5", cells, unit=right).showers.any()
     look = "look like MeV" if mev else "look like fractions of the incident energy"
-    with pytest.raises(InputError, match=f"a.hdf5, energy_layer_.*: the median sum of an event is .*{look}"):
+    with pytest.raises(InputError, match=f"a.hdf5, energies of the voxels: the median sum of an event is .*{look}"):
         atlas.read(tmp_path / "a.hdf5", cells, unit=wrong)
 
 
@@ -224,8 +233,42 @@ def test_energies_that_are_neither_are_refused(tmp_path, make):
     with h5py.File(tmp_path / "a.hdf5", "a") as file:
         for layer in REGULAR:
             file[f"energy_layer_{layer}"][:] *= 1e9
-    with pytest.raises(InputError, match=r"of order 1 for showers: it is neither"):
+    with pytest.raises(InputError, match=r"of order 1 for showers, and neither is"):
         atlas.summary(tmp_path / "a.hdf5")
+
+
+def test_a_part_of_the_layers_has_less_than_the_incident_energy_and_its_unit_is_stated(tmp_path, make):
+    make(tmp_path / "a.hdf5")
+    with h5py.File(tmp_path / "a.hdf5", "a") as file:
+        for layer in REGULAR:
+            file[f"energy_layer_{layer}"][:] *= 0.004
+    with pytest.raises(InputError, match=r"neither is; say what they are"):
+        atlas.geometry(tmp_path / "a.hdf5")
+    make(tmp_path / "good.hdf5")
+    cells = atlas.geometry(tmp_path / "good.hdf5")
+    events = atlas.read(tmp_path / "a.hdf5", cells, unit="fractions")
+    assert np.allclose(events.showers.sum(1) / events.incident_energy, 0.0036, rtol=1e-3)
+
+
+def test_concatenated_files_of_fractions_are_refused(tmp_path, make):
+    make(tmp_path / "a.hdf5")
+    with h5py.File(tmp_path / "a.hdf5") as file, h5py.File(tmp_path / "cat.hdf5", "w") as cat:
+        cat["showers"] = np.concatenate([file[f"energy_layer_{layer}"] for layer in REGULAR], axis=1)
+        cat["incident_energy"] = file["incident_energy"][:]
+    cells = atlas.geometry(tmp_path / "a.hdf5")
+    with pytest.raises(InputError, match=r"in MeV it would be of order 1, and they look like fractions"):
+        atlas.read(tmp_path / "cat.hdf5", cells, raw=tmp_path / "a.hdf5")
+
+
+def test_what_is_written_here_is_read_whatever_it_looks_like(tmp_path, make):
+    make(tmp_path / "a.hdf5")
+    cells = atlas.geometry(tmp_path / "a.hdf5")
+    showers = np.full((2, cells.n_cells), 1e6, "f4")
+    with atlas.Writer(tmp_path / "b.hdf5", cells) as writer:
+        writer.append(np.array([500.0, 600.0]), showers)
+    assert np.allclose(atlas.read(tmp_path / "b.hdf5", cells).showers, showers)
+    concatenated.concatenate(tmp_path / "b.hdf5", tmp_path / "cat.hdf5", [0, 1, 12], progress=False)
+    assert np.allclose(atlas.read(tmp_path / "cat.hdf5", cells).showers, showers)
 
 
 def _cut(file):
@@ -304,8 +347,8 @@ def test_other_bins_than_those_of_the_geometry_are_refused(tmp_path, make):
 # ---- the large files
 
 
-def test_of_the_large_files_the_negative_voxels_and_the_energies_of_the_layers_are_as_documented(tree):
-    path = tree / "eta_000" / "eta_000_regular_binning" / "dataset_combined.hdf5"
+def test_of_the_large_files_the_negative_voxels_and_the_energies_of_the_layers_are_as_documented(large):
+    path = large / "eta_000" / "eta_000_regular_binning" / "dataset_combined.hdf5"
     cells = atlas.geometry(path).select([0, 1, 2, 3, 12])
     cylinder, _ = cells.cylinder()
     negatives, energy, incident, sectors = 0, np.zeros(5), 0.0, np.zeros(14)
@@ -329,3 +372,13 @@ def test_the_reader_of_several_formats_takes_a_voxel_file_for_the_judge(tmp_path
     (block,) = reader.stream(tmp_path / "a.hdf5", cylinder, any_values=True)
     assert np.array_equal(block.showers, atlas.read(tmp_path / "a.hdf5", cylinder).showers)
     assert reader.summary(tmp_path / "a.hdf5").rows == 23
+
+
+def test_a_voxel_file_is_a_geometry_for_the_judge_its_active_layers(tmp_path, make):
+    make(tmp_path / "a.hdf5", empty=[1])
+    found = layouts.geometry(tmp_path / "a.hdf5")
+    assert [(layer.id, layer.n_rings, layer.n_alpha) for layer in found.layers] == [(0, 5, 4), (12, 3, 2)]
+    assert layouts.geometry("ds2").n_cells == 6480
+    make(tmp_path / "b.hdf5", DEFAULT)
+    with pytest.raises(InputError, match=r"geometry b, layer 0: has 1 x 1 \+ 2 x 4 bins"):
+        layouts.geometry(tmp_path / "b.hdf5")

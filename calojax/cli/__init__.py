@@ -11,17 +11,26 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import calojax
 from calojax import config as configuration
 from calojax import stopping
 from calojax import system as systems
+from calojax.cli import atlas
+from calojax.cli.arguments import Parser as _Parser
+from calojax.cli.arguments import energy as _energy
+from calojax.cli.arguments import energy_range as _range
+from calojax.cli.arguments import named as _named
+from calojax.cli.arguments import path as _path
+from calojax.cli.arguments import positive as _positive
+from calojax.cli.arguments import sentence as _sentence
+from calojax.cli.arguments import whole as _whole
 from calojax.errors import InputError, NotFinite, on_one_line
 
-_GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3, crystals-20x20 or an XML"
+_GEOMETRIES = "ds1-photons, ds1-pions, ds2, ds3, crystals-20x20, an XML, or an ATLAS voxel file (its active layers)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,23 +69,11 @@ def _print_any_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the usage; `more` makes what follows the help."""
-
-    more: Callable[[], str] = str
-
-    def format_help(self) -> str:
-        return super().format_help() + self.more()
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, on_one_line(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="calojax", description="Calorimeter showers: from files through training to a report.")
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_demo, _add_info, _add_prepare, _add_train, _add_generate, _add_evaluate, _add_bench):
+    for add in (_add_demo, _add_info, _add_prepare, _add_train, _add_generate, _add_evaluate, atlas.add, _add_bench):
         add(commands)
     return parser
 
@@ -108,7 +105,7 @@ def _demo(args) -> str:
 
 
 def _add_info(commands) -> None:
-    text = "what is in a file, a shards folder, a run or a judged folder"
+    text = "what is in a file, a tree of ATLAS voxel files, a shards folder, a run or a judged folder"
     p = commands.add_parser("info", help=text, description=_sentence(text))
     p.add_argument("path", type=_path, metavar="PATH")
     p.add_argument("--json", action="store_true", help="as JSON")
@@ -198,7 +195,10 @@ def _add_generate(commands) -> None:
     p.add_argument("--out", type=_path, required=True, metavar="FILE.hdf5", help="a new file")
     p.add_argument("--seed", type=_whole, default=0, metavar="S", help="of energies and showers; default 0")
     p.add_argument(
-        "--format", choices=("voxels", "points"), default="voxels", help="CaloChallenge voxels, or hits as x, y, z, E"
+        "--format",
+        choices=("voxels", "points", "atlas"),
+        default="voxels",
+        help="CaloChallenge voxels, hits as x, y, z, E, or a raw file of ATLAS voxels",
     )
     p.add_argument("--chunk", type=_positive, metavar="N", help="showers computed and saved at a time; default 8000")
     p.add_argument(
@@ -269,9 +269,9 @@ def _evaluate(args) -> str:
 
 
 def _geometry(args) -> Any:
-    from calojax import geometry  # noqa: PLC0415  (NumPy)
+    from calojax.files import layouts  # noqa: PLC0415  (h5py)
 
-    found = geometry.load(args.geometry)
+    found = layouts.geometry(args.geometry)
     return found if args.threshold is None else dataclasses.replace(found, threshold=args.threshold)
 
 
@@ -329,50 +329,6 @@ def _join(args) -> bool:
     return processes.is_first()
 
 
-def _path(text: str) -> Path:
-    """A path as the shell would read it: `~` is the home folder also behind `--out=`."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise argparse.ArgumentTypeError(f"{text} names a home folder that is unknown") from None
-
-
-def _named(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise argparse.ArgumentTypeError(f"{text} is not NAME=FILE")
-    return name, _path(path)
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
-
-
-def _positive(text: str) -> int:
-    number = _whole(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
-
-
-def _energy(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no number, the energy in MeV") from None
-
-
-def _range(text: str) -> tuple[float, float]:
-    low, _, high = text.partition(":")
-    try:
-        return float(low), float(high)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not LO:HI, two energies in MeV") from None
-
-
 def _names() -> str:
     return ", ".join(systems.TABLE)
 
@@ -389,10 +345,6 @@ def _fields(name: str) -> str:
         lines += [f"  {entry.key}" + (f" = {entry.default}" if entry.default else f"  ({entry.type})")]
         lines += [f"      {entry.meaning}"]
     return "\n".join(lines) + "\n"
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
 
 
 def _say_warning(message, category, filename, lineno, file=None, line=None) -> None:
