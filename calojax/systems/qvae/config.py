@@ -88,7 +88,8 @@ class Generation(generation.Generation):
     """How showers are drawn, beyond what is common to all systems."""
 
     latent: Annotated[
-        Latent, "where latent bits come from: the Boltzmann machine, independent bits, or given showers (reconstruction)"
+        Latent,
+        "where latent bits come from: the Boltzmann machine, independent bits, or given showers (reconstruction)",
     ] = "prior"
     sweeps: Annotated[int, "Gibbs sweeps from random bits to a sample of the prior"] = 3_000
 

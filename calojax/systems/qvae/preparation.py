@@ -80,9 +80,8 @@ def _active(path: Path, layers: Any) -> list[int]:
     for block in atlas.stream(path, layers):
         found |= np.add.reduceat(np.abs(block.showers).sum(0), layers.layer_offsets[:-1]) > 0
     if not found.any():
-        raise InputError(
-            where=str(path), found="has no energy in any layer", rule="there is nothing to learn", remedy="check the file"
-        )
+        rule = "there is nothing to learn then"
+        raise InputError(where=str(path), found="has no energy in any layer", rule=rule, remedy="check the file")
     return [number for number, here in zip(layers.ids, found, strict=True) if here]
 
 

@@ -64,4 +64,5 @@ def chains(config: Config, known: Constants) -> plan.Plan:
 
 def conditions(incident_energy: Array, nodes: int, known: Constants) -> tuple[Array, Array]:
     """Channel (T,) and bits (T, n) of incident energies (T,), MeV."""
-    return conditioning.channel(incident_energy, *known.energies), bits.encode(known.code, known.tables, incident_energy, nodes)
+    code = bits.encode(known.code, known.tables, incident_energy, nodes)
+    return conditioning.channel(incident_energy, *known.energies), code

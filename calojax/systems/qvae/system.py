@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from calojax import geometry, shards
+from calojax.errors import InputError
 from calojax.files import calochallenge, layouts
 from calojax.files.atlas import reading as atlas
 from calojax.nn import sets, smoothing
@@ -71,13 +72,18 @@ def buckets(config: Config, manifest: shards.Manifest) -> dict[str, tuple[int, .
     return {"hit": (tile * most, tile * cells) if most < cells else (tile * cells,)}
 
 
-def generate(
-    model: Model, conditions: dict[str, Array], keys: Array, config: Config, capacity: int
-) -> Sparse:
+def generate(model: Model, conditions: dict[str, Array], keys: Array, config: Config, capacity: int) -> Sparse:
     """Showers of one tile: conditions["incident_energy"] (T,), MeV, and the showers to reconstruct, if any."""
     known, incident = model.constants, conditions["incident_energy"].astype(jnp.float32)
     of_bits, of_chains, of_hits = jax.vmap(partial(jax.random.split, num=3), out_axes=1)(keys)
     if config.generation.latent == "posterior":
+        if "showers" not in conditions:
+            raise InputError(
+                where="generation.latent",
+                found="is posterior, without showers",
+                rule="a reconstruction needs the showers to reconstruct",
+                remedy="give a file of them by --conditions",
+            )
         true = showers.of_cells(incident, conditions["showers"], config.model.nodes, known)
         noise = jax.vmap(lambda key: smoothing.logistic(key, (LEVELS, true.bits.shape[1])))(of_bits)
         samples = showers.encode(model.params, true, noise, smoothing.HARD, config, known).samples
@@ -138,7 +144,8 @@ def _frequencies(data: Shards, params: Any, config: Config, *, begin_prior: bool
     with biases that say so, and without couplings."""
     known, tile = constants(config, data.manifest), config.training.tile
     count = jax.jit(partial(_count, config=config))
-    sizes, rows = buckets(config, data.manifest), (max(0, data.rows - max(config.training.validation_rows, tile)), data.rows)
+    sizes = buckets(config, data.manifest)
+    rows = max(0, data.rows - max(config.training.validation_rows, tile)), data.rows
     sums = 0.0
     with Loader(data, batch=tile, tile=tile, rows=rows, buckets=sizes, shuffle=False, epochs=1) as loader:
         for number, batch in enumerate(loader):
