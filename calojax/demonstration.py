@@ -77,18 +77,18 @@ def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), prog
     import numpy as np  # noqa: PLC0415
 
     from calojax import geometry, verbs  # noqa: PLC0415
-    from calojax.files import calochallenge  # noqa: PLC0415
+    from calojax.files import layouts  # noqa: PLC0415
 
     run = folder / "run"
     verbs.train(experiment, "sample", run, settings=settings, progress=progress)
     loaded = verbs.load(run)
     cylinder = geometry.from_json(loaded.manifest.geometry)
-    training, held_out = (calochallenge.read(sample, cylinder, rows) for rows in shipped.parts(system))
+    training, held_out = (layouts.read(sample, cylinder, rows) for rows in shipped.parts(system))
     energies = np.tile(held_out.incident_energy, _REPEATS)
     generated = verbs.generate(loaded, energies, out=folder / "generated.hdf5", progress=progress)
     report = folder / "report"
     verbs.evaluate(held_out, generated, cylinder, report, train=training, level="quick", progress=progress)
-    checks = compare(held_out, calochallenge.read(Path(str(generated)), cylinder), cylinder)
+    checks = compare(held_out, layouts.read(Path(str(generated)), cylinder), cylinder)
     return Demo(folder, report / "index.html", checks)
 
 

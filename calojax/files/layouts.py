@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from calojax.files import calochallenge, crystals, hdf5
 from calojax.files.atlas import reading as atlas
 from calojax.files.atlas.bins import KEYS
@@ -31,6 +33,12 @@ def geometry(source: Any) -> Any:
     if isinstance(source, (str, Path)) and Path(source).suffix in (".hdf5", ".h5") and reader(Path(source)) is _ATLAS:
         return atlas.cylinder(source)
     return load(source)
+
+
+def read(path: Path, geometry: Any, rows: slice = slice(None)) -> Showers:
+    """Some showers of a file of any layout, MeV."""
+    energies, showers = zip(*reader(path).stream(path, geometry), strict=True)
+    return Showers(np.concatenate(energies)[rows], np.concatenate(showers)[rows])
 
 
 def reader(path: Path) -> Reader:

@@ -6,7 +6,7 @@ transform of energies ends there.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,20 +69,7 @@ def detector(sources: list[Path], data: Data) -> Cylinder:
     if layouts.reader(first).name != "atlas":
         rule = "only ATLAS files carry their bins"
         raise InputError(where=str(first), found="names no geometry", rule=rule, remedy="set data.geometry, e.g. ds2")
-    layers = atlas.geometry(first)
-    active = _active(first, layers)
-    return layers.select(active).cylinder()[0]
-
-
-def _active(path: Path, layers: Any) -> list[int]:
-    """Numbers of the layers with energy in any event."""
-    found = np.zeros(layers.n_layers, bool)
-    for block in atlas.stream(path, layers):
-        found |= np.add.reduceat(np.abs(block.showers).sum(0), layers.layer_offsets[:-1]) > 0
-    if not found.any():
-        rule = "there is nothing to learn then"
-        raise InputError(where=str(path), found="has no energy in any layer", rule=rule, remedy="check the file")
-    return [number for number, here in zip(layers.ids, found, strict=True) if here]
+    return atlas.cylinder(first)
 
 
 def _blocks(sources: list[Path], cylinder: Cylinder, data: Data) -> Iterator[_Block]:

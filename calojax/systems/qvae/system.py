@@ -114,8 +114,8 @@ def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[s
 def conditions(path: Path, config: Config, manifest: shards.Manifest) -> dict[str, np.ndarray]:
     """Incident energies (N,), MeV, of an ATLAS or CaloChallenge file; its showers (N, V) too for a reconstruction."""
     if config.generation.latent == "posterior":
-        read = layouts.reader(path).read(path, geometry.from_json(manifest.geometry))
-        return {"incident_energy": read[0], "showers": read[1]}
+        found = layouts.read(path, geometry.from_json(manifest.geometry))
+        return {"incident_energy": found.incident_energy, "showers": found.showers}
     read = atlas.read_energies if layouts.reader(path).name == "atlas" else calochallenge.read_energies
     return {"incident_energy": read(path)}
 
