@@ -139,6 +139,11 @@ def test_concatenating_and_cleaning_a_tree_gives_the_names_of_the_originals(grow
     cleaned = deriving.clean(out, progress=False)
     assert [tuple(each) for each in cleaned.values()] == [(22, 1), (23, 0), (23, 0), (11, 0)]
     assert len(contents(out)) == 8 and (out / REGULAR / "dataset_fine_cat_clean.hdf5").is_file()
+    said = calojax.info(out)
+    assert len(said["files"]) == 8
+    folder = said["folders"]["eta_000_regular_binning"]
+    assert [folder[form]["combined"]["events"] for form in ("concatenated", "cleaned")] == [23, 22]
+    assert folder["cleaned"]["combined"]["unit"] == "MeV" and "cleaned fine: 23 events" in inspection.text(said)
     for path in (root / DEFAULT / "dataset_combined.hdf5", out / DEFAULT / "dataset_combined_cat_clean.hdf5"):
         cells = atlas.geometry(path)
         assert [layer.n_alpha for layer in cells.layers] == [(1, 4, 4), (1, 2, 8, 8)]
