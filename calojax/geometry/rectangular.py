@@ -45,7 +45,7 @@ class Rectangle:
         return np.array_equal(self.place, np.arange(np.prod(self.shape)))
 
     def to_grid(self, values: Any) -> Any:
-        """(N, V) finite, of any type -> (N, Z, A, R) of the same, 0 where there is no cell. NumPy or JAX, also traced."""
+        """(N, V), finite -> (N, Z, A, R) of the same type, 0 where there is no cell. NumPy or JAX, also traced."""
         if not self.is_flat_order:
             values = values[:, self.cell.ravel()] * self.there.ravel()
         return values.reshape(-1, *self.shape)
