@@ -30,14 +30,17 @@ class Found(NamedTuple):
 
 
 def gather(root: Path, *, jobs: int | None = None, progress: bool = True) -> list[Found]:
-    """Read every file of a tree once. jobs: how many each folder with jobs has, default: as `rebuild` says."""
+    """Read every file of a tree once.
+
+    jobs: how many each folder with jobs has, InputError for one that is missing; default: as many as there are. Raises
+    InputError for jobs of different geometries, too.
+    """
     found = tree.folders(root)
-    wanted = tree.wanted_jobs(found, jobs)
     gathered = []
     for folder in found:
         complete = {kind: statistics.of_file(path, progress=progress) for kind, path in folder.files().items()}
         of_jobs, shares = {}, {}
-        for kind, files in rebuilding.sources(folder, wanted).items():
+        for kind, files in _of_jobs(folder, jobs).items():
             rebuilding.check(files)
             of_jobs[kind] = statistics.together([statistics.of_file(path, progress=progress) for path in files])
             shares[kind] = _shares(files)
@@ -46,13 +49,25 @@ def gather(root: Path, *, jobs: int | None = None, progress: bool = True) -> lis
     return gathered
 
 
+def _of_jobs(folder: tree.Folder, number: int | None) -> dict[str, list[Path]]:
+    """The files of the jobs that are there, by kind; of all of them, if their number is known."""
+    if number is not None:
+        return rebuilding.sources(folder, tuple(range(number)))
+    by_kind: dict[str, list[Path]] = {}
+    for files in folder.jobs().values():
+        for kind, path in files.items():
+            by_kind.setdefault(kind, []).append(path)
+    return by_kind
+
+
 def to_json(root: Path, gathered: list[Found]) -> dict[str, Any]:
     """What `calojax info` says of a tree."""
+    wanted = tree.wanted_jobs(each.folder for each in gathered)
     return {
         "kind": "ATLAS voxel tree",
         "path": str(root),
         "files": [str(path.relative_to(root)) for each in gathered for path in _paths(each.folder)],
-        "folders": {each.folder.name: _folder(each) for each in gathered},
+        "folders": {each.folder.name: _folder(each, wanted) for each in gathered},
     }
 
 
@@ -62,7 +77,7 @@ def compare(gathered: list[Found]) -> dict[str, Any]:
 
 
 def check(root: Path, *, jobs: int | None = None) -> dict[str, Any]:
-    """That the files of a tree belong together, without statistics of their voxels; what was compared, by folder.
+    """That the files of a tree belong together: what was compared, by folder.
 
     Raises InputError if incident energies of the types disagree, combined and positive have different bins, jobs are
     missing or of different geometries, or probabilities are none.
@@ -102,7 +117,7 @@ def _tables(files: Mapping[str, Path], progress: bool) -> dict[str, Statistics |
     return found
 
 
-def _folder(found: Found) -> dict[str, Any]:
+def _folder(found: Found, wanted: tuple[int, ...]) -> dict[str, Any]:
     said: dict[str, Any] = {"eta": found.folder.eta / 100, "binning": found.folder.binning}
     paths = found.folder.files()
     if paths:
@@ -115,6 +130,7 @@ def _folder(found: Found) -> dict[str, Any]:
             said[name] = {kind: {"path": str(files[kind])} | entry for kind, entry in known.items()}
     if found.numbers:
         said["jobs"] = list(found.numbers)
+        said["missing jobs"] = [number for number in wanted if number not in found.numbers]
         said["rebuilt"] = {kind: one.to_json() for kind, one in found.jobs.items()}
         both = [kind for kind in found.complete if kind in found.jobs]
         said["complete against rebuilt"] = {

@@ -50,6 +50,8 @@ def _folder(folder: Mapping[str, Any]) -> Iterator[str]:
                 continue
             jobs = f" of {len(folder['jobs'])} jobs" if form == "rebuilt" else ""
             yield _file(f"  {form} {kind}: ", one, jobs)
+    if missing := folder.get("missing jobs"):
+        yield f"  missing jobs: {_ranges(missing)}"
     first = next((one for form in FORMS for one in folder.get(form, {}).values() if "binning" in one), None)
     if first:
         yield from (f"  {line}" for line in _binning(first))
