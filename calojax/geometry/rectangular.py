@@ -10,6 +10,7 @@ order, reshaped.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -38,15 +39,21 @@ class Rectangle:
         found.reshape(-1)[self.place] = np.arange(len(self.place))
         return found
 
-    def to_grid(self, values: np.ndarray) -> np.ndarray:
-        """(N, V) of any type -> (N, Z, A, R) of the same, zero where there is no cell."""
-        grid = np.zeros((len(values), int(np.prod(self.shape))), values.dtype)
-        grid[:, self.place] = values
-        return grid.reshape(-1, *self.shape)
+    @cached_property
+    def is_flat_order(self) -> bool:
+        """Whether the grid is the cells in their order, reshaped."""
+        return np.array_equal(self.place, np.arange(np.prod(self.shape)))
 
-    def from_grid(self, grid: np.ndarray) -> np.ndarray:
-        """(N, Z, A, R) -> (N, V): exactly what `to_grid` was given. NumPy or JAX arrays."""
-        return grid.reshape(len(grid), -1)[:, self.place]
+    def to_grid(self, values: Any) -> Any:
+        """(N, V), finite -> (N, Z, A, R) of the same type, 0 where there is no cell. NumPy or JAX, also traced."""
+        if not self.is_flat_order:
+            values = values[:, self.cell.ravel()] * self.there.ravel()
+        return values.reshape(-1, *self.shape)
+
+    def from_grid(self, grid: Any) -> Any:
+        """(N, Z, A, R) -> (N, V): exactly what `to_grid` was given. NumPy or JAX arrays, also traced."""
+        flat = grid.reshape(len(grid), -1)
+        return flat if self.is_flat_order else flat[:, self.place]
 
 
 def rectangle(geometry: Cylinder | Layered) -> Rectangle:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from calojax import writing
+from calojax.errors import InputError
 from calojax.files.atlas import describing, reading, wording
 from calojax.files.atlas.describing import Found
 from calojax.progress import Progress
@@ -39,6 +40,9 @@ def write(root: Path | str, out: Path | str, *, jobs: int | None = None, progres
     root, out = Path(root), Path(out)
     writing.refuse_full(out)
     gathered = describing.gather(root, jobs=jobs, progress=progress)
+    if not any(each.complete or each.jobs for each in gathered):
+        rule = "a report is on raw files, rebuilt ones or jobs"
+        raise InputError(where=str(root), found="holds none of them", rule=rule, remedy="give the tree they came from")
     found = describing.to_json(root, gathered)
     compared = describing.compare(gathered)
     partial = writing.partial(out)

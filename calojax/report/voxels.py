@@ -16,6 +16,7 @@ _AZIMUTH, _GAP = -0.95, 1.95  # rad; between the middles of two discs, in radii
 _FULL = 2 * np.pi
 _DECADES = 4  # of energies told from each other
 _PER_ROW = 7
+_WIDEST = 14.0  # inches of a row of discs
 _ARC = np.pi / 48  # longest straight piece of a circle
 
 
@@ -23,7 +24,8 @@ def discs(geometry: Layered, energy: dict[str, np.ndarray], what: str) -> Pictur
     """Layers as discs in a row, a row for each kind. energy: by kind (V,) MeV; what: it is, for scale and caption."""
     low, top = _limits(energy)
     colours = wedges.energies(low, top)
-    drawn = figure(1.75 * geometry.n_layers + 1.8, 2.35 * len(energy) + 0.3)
+    size = min(1.75, _WIDEST / geometry.n_layers)
+    drawn = figure(size * geometry.n_layers + 1.8, 1.35 * size * len(energy) + 0.4)
     axes = drawn.subplots(len(energy), 1, squeeze=False)[:, 0]
     cells = _cells(geometry, np.tile((0.0, 0.12), (geometry.n_layers, 1)))
     shift = geometry.layer[cells.index] * _GAP
@@ -33,8 +35,9 @@ def discs(geometry: Layered, energy: dict[str, np.ndarray], what: str) -> Pictur
         wedges.no_axes(axis)
     wedges.angles(axes[0], _AZIMUTH, 0.0)
     for place, layer in enumerate(geometry.layers):
-        axes[-1].text(_GAP * place, -1.15, detector.name(layer.id), ha="center", va="top", fontsize=10)
-    drawn.colorbar(colours, ax=list(axes), label=f"{what} [MeV]", pad=0.01, extend="min")
+        words = detector.name(layer.id) if size > 1 else detector.name(layer.id).replace(" ", "\n")
+        axes[-1].text(_GAP * place, -1.15, words, ha="center", va="top", fontsize=10 if size > 1 else 8)
+    drawn.colorbar(colours, ax=list(axes), label=f"{what} [MeV]", pad=0.01, extend="min", extendfrac=0.03)
     caption = f"Active layers as discs, the shower coming from the left: {what}. {_radii(geometry)}"
     return picture(drawn, caption, caption, raster=True)
 
@@ -53,7 +56,7 @@ def event(geometry: Layered, energy: np.ndarray, title: str) -> Picture:
     wedges.draw(axis, wedges.hit(cells, energy), energy, colours, azimuth, faint=True)
     wedges.no_axes(axis)
     axis.set_title(title)
-    drawn.colorbar(colours, ax=axis, label="voxel energy [MeV]", pad=0.01, extend="min")
+    drawn.colorbar(colours, ax=axis, label="voxel energy [MeV]", pad=0.01, extend="min", extendfrac=0.03)
     caption = f"A single event, coming from the left: {title}. Layers are drawn equally deep. {_radii(geometry)}"
     return picture(drawn, caption, caption, raster=True)
 
@@ -78,7 +81,9 @@ def slices(geometry: Layered, energy: np.ndarray, what: str, kind: str) -> Pictu
             words = f"{layer.r_edges[-1]:.4g} mm" if not below else f"{layer.n_rings} rings"
             axis.text(0.5, -0.02, words, transform=axis.transAxes, ha="center", va="top", fontsize=9)
         axes[2 * block, column].set_title(f"{detector.name(layer.id)}\n{layer.binning}", fontsize=10)
-    drawn.colorbar(colours, ax=list(axes.ravel()), label=f"{what} [MeV]", pad=0.01, extend="min", aspect=40)
+    drawn.colorbar(
+        colours, ax=list(axes.ravel()), label=f"{what} [MeV]", pad=0.01, extend="min", extendfrac=0.02, aspect=40
+    )
     caption = (
         f"Layers seen along the shower, {kind}: {what}. Above, radii as they are, up to what is written below each; "
         "below, all rings equally wide. Angles count anticlockwise from the right. Grey: nothing above 0."

@@ -143,6 +143,16 @@ def test_a_shower_comes_back_from_the_rectangular_grid_bit_for_bit(kind):
     assert np.array_equal(rectangle.cell.ravel()[rectangle.place], np.arange(cells.n_cells))
 
 
+def test_a_traced_shower_comes_back_as_well():
+    import jax  # noqa: PLC0415
+
+    rectangle = geometry.rectangle(ragged())
+    showers = np.random.default_rng(3).normal(size=(3, ragged().n_cells)).astype("f4")
+    grid = jax.jit(rectangle.to_grid)(showers)
+    assert np.array_equal(grid, rectangle.to_grid(showers))
+    assert np.array_equal(jax.jit(rectangle.from_grid)(grid), showers)
+
+
 def test_on_the_rectangular_grid_a_cell_lies_in_its_layer_ring_and_direction():
     cells = ragged()
     rectangle = geometry.rectangle(cells)
@@ -157,7 +167,9 @@ def test_of_a_regular_cylinder_the_grid_is_its_flat_order():
     cylinder = geometry.load("ds2")
     rectangle = geometry.rectangle(cylinder)
     showers = np.random.default_rng(4).uniform(size=(2, cylinder.n_cells))
-    assert rectangle.there.all() and np.array_equal(rectangle.to_grid(showers), showers.reshape(2, 45, 16, 9))
+    assert rectangle.there.all() and rectangle.is_flat_order
+    assert np.array_equal(rectangle.to_grid(showers), showers.reshape(2, 45, 16, 9))
+    assert np.array_equal(rectangle.from_grid(rectangle.to_grid(showers)), showers)
 
 
 def changed(part, voxel, by):

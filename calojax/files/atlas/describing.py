@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from calojax.files import hdf5
 from calojax.files.atlas import bins as voxel_bins
 from calojax.files.atlas import checking, probabilities, reading, rebuilding, statistics, tree
 from calojax.files.atlas.statistics import Statistics
@@ -15,7 +16,8 @@ from calojax.files.atlas.voxels import RawFile
 class Found(NamedTuple):
     """Of one folder: statistics of its files by kind, and of the files of its jobs, taken together, by kind.
 
-    shares: by layer and kind (J, V, 4), of the sub-voxels of each voxel in the J jobs that have some.
+    shares: by kind and layer (J, V, 4), of the sub-voxels of each voxel in the J jobs that have some; concatenated,
+    cleaned: statistics of such files, None for one without bins.
     """
 
     folder: tree.Folder
@@ -23,31 +25,49 @@ class Found(NamedTuple):
     jobs: dict[str, Statistics]
     numbers: tuple[int, ...]
     shares: dict[str, dict[int, np.ndarray]]
+    concatenated: dict[str, Statistics | None]
+    cleaned: dict[str, Statistics | None]
 
 
 def gather(root: Path, *, jobs: int | None = None, progress: bool = True) -> list[Found]:
-    """Read every raw file of a tree once. jobs: how many each folder with jobs has, default: as `rebuild` says."""
+    """Read every file of a tree once.
+
+    jobs: how many each folder with jobs has, InputError for one that is missing; default: as many as there are. Raises
+    InputError for jobs of different geometries, too.
+    """
     found = tree.folders(root)
-    wanted = tree.wanted_jobs(found, jobs)
     gathered = []
     for folder in found:
         complete = {kind: statistics.of_file(path, progress=progress) for kind, path in folder.files().items()}
         of_jobs, shares = {}, {}
-        for kind, files in rebuilding.sources(folder, wanted).items():
+        for kind, files in _of_jobs(folder, jobs).items():
             rebuilding.check(files)
             of_jobs[kind] = statistics.together([statistics.of_file(path, progress=progress) for path in files])
             shares[kind] = _shares(files)
-        gathered.append(Found(folder, complete, of_jobs, tuple(folder.jobs()), shares))
+        tables = [_tables(folder.tables(cleaned=cleaned), progress) for cleaned in (False, True)]
+        gathered.append(Found(folder, complete, of_jobs, tuple(folder.jobs()), shares, *tables))
     return gathered
+
+
+def _of_jobs(folder: tree.Folder, number: int | None) -> dict[str, list[Path]]:
+    """The files of the jobs that are there, by kind; of all of them, if their number is known."""
+    if number is not None:
+        return rebuilding.sources(folder, tuple(range(number)))
+    by_kind: dict[str, list[Path]] = {}
+    for files in folder.jobs().values():
+        for kind, path in files.items():
+            by_kind.setdefault(kind, []).append(path)
+    return by_kind
 
 
 def to_json(root: Path, gathered: list[Found]) -> dict[str, Any]:
     """What `calojax info` says of a tree."""
+    wanted = tree.wanted_jobs(each.folder for each in gathered)
     return {
         "kind": "ATLAS voxel tree",
         "path": str(root),
         "files": [str(path.relative_to(root)) for each in gathered for path in _paths(each.folder)],
-        "folders": {each.folder.name: _folder(each) for each in gathered},
+        "folders": {each.folder.name: _folder(each, wanted) for each in gathered},
     }
 
 
@@ -57,7 +77,7 @@ def compare(gathered: list[Found]) -> dict[str, Any]:
 
 
 def check(root: Path, *, jobs: int | None = None) -> dict[str, Any]:
-    """That the files of a tree belong together, without statistics of their voxels; what was compared, by folder.
+    """That the files of a tree belong together: what was compared, by folder.
 
     Raises InputError if incident energies of the types disagree, combined and positive have different bins, jobs are
     missing or of different geometries, or probabilities are none.
@@ -82,16 +102,35 @@ def check(root: Path, *, jobs: int | None = None) -> dict[str, Any]:
 
 
 def _paths(folder: tree.Folder) -> list[Path]:
-    """All raw or rebuilt files of a folder and its jobs."""
-    return [path for files in (folder.files(), *folder.jobs().values()) for path in files.values()]
+    """All files of a folder and its jobs."""
+    every = (folder.files(), *folder.jobs().values(), folder.tables(), folder.tables(cleaned=True))
+    return [path for files in every for path in files.values()]
 
 
-def _folder(found: Found) -> dict[str, Any]:
+def _tables(files: Mapping[str, Path], progress: bool) -> dict[str, Statistics | None]:
+    """Statistics of concatenated files that have bins."""
+    found: dict[str, Statistics | None] = {}
+    for kind, path in files.items():
+        with hdf5.opened(path) as file:
+            has_bins = any(key.startswith(voxel_bins.KEYS[0]) for key in map(str, file))
+        found[kind] = statistics.of_file(path, progress=progress) if has_bins else None
+    return found
+
+
+def _folder(found: Found, wanted: tuple[int, ...]) -> dict[str, Any]:
     said: dict[str, Any] = {"eta": found.folder.eta / 100, "binning": found.folder.binning}
     paths = found.folder.files()
-    said["complete"] = {kind: {"path": str(paths[kind])} | one.to_json() for kind, one in found.complete.items()}
+    if paths:
+        said["complete"] = {kind: {"path": str(paths[kind])} | one.to_json() for kind, one in found.complete.items()}
+    for name, cleaned in (("concatenated", False), ("cleaned", True)):
+        files = found.folder.tables(cleaned=cleaned)
+        tables = found.cleaned if cleaned else found.concatenated
+        if tables:
+            known = {kind: one.to_json() if one else {"bins": "are not in the file"} for kind, one in tables.items()}
+            said[name] = {kind: {"path": str(files[kind])} | entry for kind, entry in known.items()}
     if found.numbers:
         said["jobs"] = list(found.numbers)
+        said["missing jobs"] = [number for number in wanted if number not in found.numbers]
         said["rebuilt"] = {kind: one.to_json() for kind, one in found.jobs.items()}
         both = [kind for kind in found.complete if kind in found.jobs]
         said["complete against rebuilt"] = {

@@ -12,7 +12,7 @@ from calojax.files import hdf5
 from calojax.files.atlas import bins as voxel_bins
 from calojax.files.atlas import probabilities, tree
 from calojax.files.atlas.growing import Growing
-from calojax.files.atlas.voxels import RawFile, values
+from calojax.files.atlas.voxels import ENERGY_KEYS, RawFile, values
 from calojax.files.hdf5 import refused
 from calojax.progress import Progress
 
@@ -74,17 +74,16 @@ def check(files: list[Path]) -> None:
     first = None
     for path in files:
         with RawFile(path) as file:
-            found = (path, file.bins, file.unit, {key for key, _ in _of_events(file)})
+            found = (path, file.bins, file.unit, {key: dataset.shape[1:] for key, dataset in _of_events(file)})
             first = first or found
             voxel_bins.refuse_other(path, file.bins, first[0], first[1])
             if file.unit != first[2]:
                 raise refused(str(path), f"is in {file.unit}", f"{first[0]} is in {first[2]}", "write it again")
-            differ = sorted(found[3] ^ first[3])
-            other = [key for key in differ if not key.startswith("energy_layer_")]
-            if other:
-                has = "has" if other[0] in found[3] else "has no"
-                no = "has none" if has == "has" else "has it"
-                raise refused(f"{path}", f"{has} {other[0]}", f"{first[0]} {no}", "give jobs of one production")
+            for key in sorted(found[3].keys() | first[3].keys()):
+                here, there = (one[3].get(key, "nothing") for one in (found, first))
+                if here != there:
+                    rule = f"{first[0]} has {there} there"
+                    raise refused(f"{path}, {key}", f"has {here} for each event", rule, "give jobs of one production")
             probabilities.read(file)
 
 
@@ -98,8 +97,8 @@ def _join(files: list[Path], out: Path, progress: bool) -> Rebuilt:
             layers |= set(file.layers)
             tables = tables or voxel_bins.copied(file.file, file.bins)
             attributes = [*attributes, file.attributes]
-            for key, dataset in _of_events(file):
-                dtypes[key] = np.result_type(dtypes.get(key, dataset.dtype), dataset.dtype)
+            for key, array in _events(file, slice(0, 1), list(file.layers), {}).items():
+                dtypes[key] = np.result_type(dtypes.get(key, array.dtype), array.dtype)
             for layer, cuts in probabilities.read(file).items():
                 shares.setdefault(probabilities.key(layer), []).append(cuts)
     tables |= probabilities.joined(shares, sizes)
@@ -117,15 +116,15 @@ def _join(files: list[Path], out: Path, progress: bool) -> Rebuilt:
 def _events(file: RawFile, rows: slice, layers: list[int], dtypes: dict[str, np.dtype]) -> dict[str, np.ndarray]:
     """All that is stored of some events; a layer that this job has not is empty."""
     found = {f"energy_layer_{layer}": file.stored(layer, rows) for layer in layers}
+    found[ENERGY_KEYS[0]] = file.stored_energies(rows)
     for key, _ in _of_events(file):
-        if key not in found:
-            found[key] = values(file.path, file.file, key, rows)
-    return {key: array.astype(dtypes[key], copy=False) for key, array in found.items()}
+        found[key] = values(file.path, file.file, key, rows)
+    return {key: array.astype(dtypes.get(key, array.dtype), copy=False) for key, array in found.items()}
 
 
 def _of_events(file: RawFile) -> Iterator[tuple[str, h5py.Dataset]]:
-    """The datasets that have a row for each event."""
-    tables = (*voxel_bins.KEYS, probabilities.KEY)
+    """The datasets that have a row for each event, but for energies of layers and incident ones."""
+    tables = (*voxel_bins.KEYS, probabilities.KEY, "energy_layer_", *ENERGY_KEYS)
     for key, dataset in file.file.items():
         if isinstance(dataset, h5py.Dataset) and not key.startswith(tables):
             hdf5.check_filters(file.path, dataset)

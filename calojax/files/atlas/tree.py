@@ -45,9 +45,9 @@ class Folder(NamedTuple):
         found = {int(path.name): _files(path) for path in self.path.iterdir() if path.is_dir() and path.name.isdigit()}
         return dict(sorted(found.items()))
 
-    def tables(self) -> dict[str, Path]:
-        """Concatenated files that are there, not cleaned, by kind."""
-        return {kind: path for kind in KINDS if (path := self.path / table_name(kind)).is_file()}
+    def tables(self, *, cleaned: bool = False) -> dict[str, Path]:
+        """Concatenated or cleaned files that are there, by kind."""
+        return {kind: path for kind in KINDS if (path := self.path / table_name(kind, cleaned=cleaned)).is_file()}
 
     def inside(self, tree: Path) -> Path:
         """The folder of the same name in another tree."""

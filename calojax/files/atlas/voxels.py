@@ -88,6 +88,10 @@ class EventFile(abc.ABC):
         """(n,) float64 MeV."""
         return read_energies(self.path, self._energies, rows)
 
+    def stored_energies(self, rows: slice) -> np.ndarray:
+        """(n,) incident energies in the type they are stored in."""
+        return values(self.path, self.file, str(self._energies.name), rows).reshape(-1)
+
     def detected(self, stated: str | None) -> str:
         """The unit: what a file written here says of itself, or what the first events look like."""
         known = hdf5.plain(self.file.attrs.get(units.ATTRIBUTE, ""))

@@ -6,6 +6,8 @@ from typing import Any
 
 from calojax.files.atlas.units import WORDS
 
+FORMS = ("complete", "rebuilt", "concatenated", "cleaned")
+
 
 def tree(found: Mapping[str, Any]) -> str:
     """Of a whole tree."""
@@ -41,11 +43,16 @@ def checked(found: Mapping[str, Any]) -> str:
 
 
 def _folder(folder: Mapping[str, Any]) -> Iterator[str]:
-    for form in ("complete", "rebuilt"):
+    for form in FORMS:
         for kind, one in folder.get(form, {}).items():
+            if "bins" in one:
+                yield f"  {form} {kind}: without bins"
+                continue
             jobs = f" of {len(folder['jobs'])} jobs" if form == "rebuilt" else ""
             yield _file(f"  {form} {kind}: ", one, jobs)
-    first = next((one for form in ("complete", "rebuilt") for one in folder.get(form, {}).values()), None)
+    if missing := folder.get("missing jobs"):
+        yield f"  missing jobs: {_ranges(missing)}"
+    first = next((one for form in FORMS for one in folder.get(form, {}).values() if "binning" in one), None)
     if first:
         yield from (f"  {line}" for line in _binning(first))
     for kind, entry in folder.get("complete against rebuilt", {}).items():

@@ -111,7 +111,7 @@ def _drop_key(folder):
         (_reverse, r"2/dataset_combined.hdf5, layer 1: has 5 x 4 bins, but .* in another order"),
         (_drop_layer, r"1/dataset_combined.hdf5, layer 12: has no bins, but .*0/dataset_combined.hdf5 has some"),
         (_disorder, r"1/dataset_combined.hdf5, probabilities_layer_1, voxel 5: is 0.5, 0.4, 0.9"),
-        (_drop_key, r"1/dataset_combined.hdf5: has no eta_mod"),
+        (_drop_key, r"1/dataset_combined.hdf5, eta_mod: has nothing for each event, but .*0/dataset_combined.hdf5 has"),
     ],
 )
 def test_jobs_that_are_missing_or_of_another_geometry_are_named_and_nothing_is_written(grow, tmp_path, change, said):
@@ -120,6 +120,29 @@ def test_jobs_that_are_missing_or_of_another_geometry_are_named_and_nothing_is_w
     with pytest.raises(InputError, match=said):
         rebuilding.rebuild(root, tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_jobs_may_spell_the_incident_energy_differently(grow, tmp_path):
+    root = grow()
+    for kind in ("combined", "combined_positive"):
+        with h5py.File(root / REGULAR / "1" / f"dataset_{kind}.hdf5", "a") as file:
+            file["incident_energies"] = file["incident_energy"][:][:, None]
+            del file["incident_energy"]
+    rebuilding.rebuild(root, tmp_path / "out", progress=False)
+    path = tmp_path / "out" / REGULAR / "dataset_combined_rebuilt.hdf5"
+    jobs = [root / REGULAR / str(job) / "dataset_combined.hdf5" for job in range(3)]
+    assert np.array_equal(atlas.read_energies(path), np.concatenate([atlas.read_energies(job) for job in jobs]))
+    with h5py.File(path) as file:
+        assert file["incident_energy"].shape == (24,) and "incident_energies" not in file
+
+
+def test_info_says_which_jobs_are_missing(grow):
+    root = grow()
+    _remove_job(root / REGULAR)
+    found = calojax.info(root)
+    folder = found["folders"]["eta_000_regular_binning"]
+    assert (folder["jobs"], folder["missing jobs"], folder["rebuilt"]["combined"]["events"]) == ([0, 2], [1], 16)
+    assert "missing jobs: 1" in inspection.text(found)
 
 
 def test_how_many_jobs_there_have_to_be_may_be_said(grow, tmp_path):
@@ -139,6 +162,11 @@ def test_concatenating_and_cleaning_a_tree_gives_the_names_of_the_originals(grow
     cleaned = deriving.clean(out, progress=False)
     assert [tuple(each) for each in cleaned.values()] == [(22, 1), (23, 0), (23, 0), (11, 0)]
     assert len(contents(out)) == 8 and (out / REGULAR / "dataset_fine_cat_clean.hdf5").is_file()
+    said = calojax.info(out)
+    assert len(said["files"]) == 8
+    folder = said["folders"]["eta_000_regular_binning"]
+    assert [folder[form]["combined"]["events"] for form in ("concatenated", "cleaned")] == [23, 22]
+    assert folder["cleaned"]["combined"]["unit"] == "MeV" and "cleaned fine: 23 events" in inspection.text(said)
     for path in (root / DEFAULT / "dataset_combined.hdf5", out / DEFAULT / "dataset_combined_cat_clean.hdf5"):
         cells = atlas.geometry(path)
         assert [layer.n_alpha for layer in cells.layers] == [(1, 4, 4), (1, 2, 8, 8)]
