@@ -5,18 +5,21 @@ The circle is padded by repeating it. Rings inside the innermost one are those o
 in comes out on the other side, half a turn away. Where the number of sectors is odd, half a turn ends on the border
 of two of them, and their mean is taken. Everything else is padded with zeros.
 
-`convolve`: pad, then a convolution without padding (kernel (kz, ka, kr, C, O)); three forms that give the same numbers:
+`convolve`: pad, then a convolution without padding (kernel (kz, ka, kr, C, O)); four forms that give the same numbers:
 
 - `space`: one convolution in three dimensions;
 - `stack`: layers are rows of the batch of one convolution in two dimensions, with an output for every plane of the
   kernel, and the outputs are added up shifted by a layer each;
-- `fold`: layers are channels of one convolution in two dimensions, whose kernel is banded.
+- `fold`: layers are channels of one convolution in two dimensions, whose kernel is banded;
+- `taps`: what the taps of the kernel meet stands side by side, and one product of matrices is all.
 
 `transpose`: the transposed operator (kernel (C, kz, ka, kr, O)), which spreads every cell over cells of a larger map: a
 product of matrices, then sums of what overlaps. On a closed circle the sum goes around it.
 """
 
+import itertools
 import math
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -24,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-Form = Literal["space", "stack", "fold"]
+Form = Literal["space", "stack", "fold", "taps"]
 Steps = tuple[int, int, int]  # along layers, sectors, rings
 ONE: Steps = (1, 1, 1)
 
@@ -59,9 +62,8 @@ def pad(x: Array, padding: Padding) -> Array:
     inner, outer = padding.rings
     if inner:
         x = jnp.concatenate([opposite(x[:, :, :, :inner])[:, :, :, ::-1], x], 3)
-    before, after = padding.sectors
-    if before or after:
-        x = jnp.take(x, np.arange(-before, x.shape[2] + after) % x.shape[2], 2)
+    if any(padding.sectors):
+        x = jnp.pad(x, ((0, 0), (0, 0), padding.sectors, (0, 0), (0, 0)), mode="wrap")
     if outer or any(padding.layers):
         x = jnp.pad(x, ((0, 0), padding.layers, (0, 0), (0, outer), (0, 0)))
     return x
@@ -73,8 +75,8 @@ def convolve(x: Array, kernel: Array, stride: Steps = ONE, padding: Padding = NO
     form: by default the one that was measured to be fast.
     """
     chosen = form or fast_form(x.shape[1], kernel.shape, jax.default_backend())
-    if chosen == "space":
-        return _in_space(pad(x, padding), kernel, stride)
+    if chosen in ("space", "taps"):
+        return (_in_space if chosen == "space" else _tapped)(pad(x, padding), kernel, stride)
     x = pad(x, padding._replace(layers=(0, 0)))
     depth = (x.shape[1] + sum(padding.layers) - kernel.shape[0]) // stride[0] + 1
     return (_stacked if chosen == "stack" else _folded)(x, kernel, stride, padding.layers[0], depth)
@@ -85,6 +87,8 @@ def fast_form(layers: int, kernel: tuple[int, ...], platform: str) -> Form:
     depth, *_, inputs, outputs = kernel
     if platform != "cpu":
         return "space"
+    if inputs < 4 or outputs >= 128:
+        return "taps"
     if depth > 1 and layers <= 5 and inputs * outputs <= 64:
         return "fold"
     return "stack"
@@ -94,8 +98,43 @@ def _in_space(x, kernel, stride):
     return lax.conv_general_dilated(x, kernel, stride, "VALID", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _in_plane(x, kernel, stride):
     return lax.conv_general_dilated(x, kernel, stride, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _in_plane_saving(x, kernel, stride):
+    return _in_plane(x, kernel, stride), (x, kernel)
+
+
+def _in_plane_gradients(stride, saved, gradient):
+    """That of the kernel as a product for each tap: XLA's convolution takes two to five times as long on a CPU."""
+    # barrier: or the padding of x and the sum that gradient comes from would be computed anew for every tap
+    (x, kernel), gradient = lax.optimization_barrier((saved, gradient))
+    plain = partial(_in_plane.fun, stride=stride)
+    of_x = jax.linear_transpose(lambda x: plain(x, kernel), x)(gradient)[0]
+    across, along, inputs, outputs = kernel.shape
+    if inputs < 4:  # too narrow for a product
+        return of_x, jax.linear_transpose(lambda kernel: plain(x, kernel), kernel)(gradient)[0]
+    last = [(size - 1) * step + 1 for size, step in zip(gradient.shape[1:3], stride, strict=True)]
+    flat = gradient.reshape(-1, outputs)
+    met = lambda a, r: x[:, a : a + last[0] : stride[0], r : r + last[1] : stride[1]].reshape(-1, inputs)
+    taps = [met(a, r).T @ flat for a in range(across) for r in range(along)]
+    return of_x, jnp.stack(taps).reshape(kernel.shape)
+
+
+_in_plane.defvjp(_in_plane_saving, _in_plane_gradients)
+
+
+def _tapped(x, kernel, stride):
+    *taps, _, outputs = kernel.shape
+    sizes = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:4], taps, stride, strict=True)]
+    met = []
+    for tap in itertools.product(*map(range, taps)):
+        every = (slice(t, t + (n - 1) * s + 1, s) for t, n, s in zip(tap, sizes, stride, strict=True))
+        met.append(x[:, *every])
+    met = jnp.concatenate(met, 4)
+    return (met.reshape(-1, met.shape[4]) @ kernel.reshape(-1, outputs)).reshape(*met.shape[:4], outputs)
 
 
 def _stacked(x, kernel, stride, front, depth):
@@ -141,21 +180,12 @@ def transpose(
     if layers == sectors == rings == 1 and not closed and not any(crop):
         return y.reshape(n, *taps, outputs)
     y = y.reshape(n, layers, sectors, rings, *taps, outputs)
-    y = _rings_added(y, stride[2], crop[2], closed)
-    y = jnp.moveaxis(y, 3, 5)  # (N, Z, A, kz, ka, R', O)
+    y = _cut(_added(y, 1, 4, stride[0]), 1, crop[0])  # first, where most is added up at once
     y = _around(y, stride[1]) if closed else _cut(_added(y, 2, 4, stride[1]), 2, crop[1])
-    y = jnp.moveaxis(y, 2, 3)  # (N, Z, kz, A', R', O)
-    return _cut(_added(y, 1, 2, stride[0]), 1, crop[0])
-
-
-def _rings_added(y, stride, crop, closed):
-    """(N, Z, A, R, kz, ka, kr, O) -> (N, Z, A, R', kz, ka, O)."""
-    taps = y.shape[6]
-    beyond = (taps - 1 - crop) // stride if closed else 0  # rings across the axis that reach the outcome
-    beyond = min(beyond, y.shape[3])
+    beyond = min((taps[2] - 1 - crop[2]) // stride[2], rings) if closed else 0  # rings across the axis that reach here
     if beyond:
         y = jnp.concatenate([opposite(y[:, :, :, :beyond])[:, :, :, ::-1], y], 3)
-    return _cut(_added(y, 3, 6, stride), 3, crop, beyond * stride)
+    return _cut(_added(y, 3, 4, stride[2]), 3, crop[2], beyond * stride[2])
 
 
 def _cut(y, axis, crop, before=0):

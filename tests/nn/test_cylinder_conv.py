@@ -49,7 +49,7 @@ def test_forms_agree_and_are_sums_over_taps(case):
             return jnp.sum(jnp.sin(y)), y
 
         grad = jax.grad(of, argnums=(1, 2), has_aux=True)
-        return [grad(form, x, weight) for form in ("space", "stack", "fold")]
+        return [grad(form, x, weight) for form in ("space", "stack", "fold", "taps")]
 
     plain, *others = of_all(x, weight)
     for form, leaf in itertools.product(others, range(3)):
