@@ -117,7 +117,7 @@ def effective_temperature(
     for step in range(steps):
         v = sample(sampler, params, beta, len(samples), jax.random.fold_in(key, step), bits)
         energies = np.asarray(machine.energy(params, v), np.float64)
-        apart, variance = energies.mean() - reference.mean(), max(energies.var(), _LEAST_VARIANCE)
+        apart, variance = float(energies.mean() - reference.mean()), max(float(energies.var()), _LEAST_VARIANCE)
         error = math.sqrt((energies.var() + reference.var()) / len(samples))
         change = 1 - apart / variance
         beta *= min(max(change, 1 / _LARGEST_CHANGE), _LARGEST_CHANGE)
