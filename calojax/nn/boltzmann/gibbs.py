@@ -52,7 +52,10 @@ def sample(
 
 
 def trace(params: Machine, v: Array, keys: Array, records: int, every: int, **options) -> tuple[Array, Array]:
-    """Chains (C, 4, n) after records x every sweeps, and their energies (records, C) along the way, without b_0."""
+    """Chains (C, 4, n) after records x every sweeps, and their energies (records, C) along the way, without b_0.
+
+    options: of `sample`; the weights are `machine.masked` whatever the form.
+    """
 
     def go_on(v, number):
         v = sample(params, v, keys, every, first=number * every, **options)
