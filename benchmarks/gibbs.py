@@ -3,7 +3,8 @@
 512 nodes in each of four partitions, of which the first is clamped; masked to the couplings of the Zephyr graph, or
 all of them ("full"), these also with bfloat16 halves of the weights ("halves"); 1, 512 and 5,000 chains. The loop
 multiplies whole matrices, masked or not, as the originals do. A call makes some sweeps, and what is done once for all
-sweeps (weights gathered, the clamped partition's products) is in its time. float32.
+sweeps (weights gathered, the clamped partition's products) is in its time. The ceiling of full machines is one product
+of the same sizes; on a GPU, of large ones. float32.
 """
 
 import math
@@ -41,8 +42,8 @@ class Form(NamedTuple):
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Rows FORM/chains=N/calojax and /pytorch in ms per sweep, /times-pytorch, and of ours also /rate-... and
-    /shower-of-S-sweeps, ms per shower."""
+    """Rows FORM/chains=N/calojax and /pytorch in ms per sweep, /rate-..., /times-pytorch, and of ours also
+    /shower-of-S-sweeps, ms per shower, S times the time of a sweep."""
     sizes = {1: 20} if options.short else SWEEPS
     n = 64 if options.short else NODES
     mask = zephyr.layout(n).mask
@@ -54,9 +55,10 @@ def run(options: Options) -> dict[str, Any]:
             if options.place == "gpu":
                 left_out[LOOP] = "is measured on one core"
             for name, form in _forms(n, mask).items():
-                versions = _made(form, peers, n, str(path) if name == "masked" else None)
+                loops = {} if name == "halves" else peers  # the same as for "full"
+                versions = _made(form, loops, n, str(path) if name == "masked" else None)
                 for chains, sweeps in sizes.items():
-                    rows = _compared(form, peers, chains, sweeps, options)
+                    rows = _compared(form, loops, chains, sweeps, options)
                     results |= {
                         f"{name}/chains={chains}/{key}": row | versions.get(key, {}) for key, row in rows.items()
                     }
@@ -95,9 +97,9 @@ def _call(form: Form, chains: int, sweeps: int):
 
 def _compared(form: Form, peers: Mapping[str, asking.Peer], chains: int, sweeps: int, options: Options):
     """Rows by name, all in the same rounds."""
-    shape = machine.ON_A_GPU if options.place == "gpu" else machine.PRODUCT
-    narrow = form.options.get("narrow", False)
-    products = {kind: machine.product(kind, shape)[0] for kind in ("float32", "bfloat16")}
+    n, kind = form.params.biases.shape[1], "bfloat16" if form.options.get("narrow") else "float32"
+    shape = machine.ON_A_GPU if options.place == "gpu" else (min(chains, 512), 2 * n, n)
+    products = {"ceiling": machine.product("float32")[0], "own": machine.product(kind, shape)[0]}
     call = _call(form, chains, sweeps)
     for one in (*products.values(), call):  # compiled
         measuring.turn(one, 0.0)
@@ -107,10 +109,9 @@ def _compared(form: Form, peers: Mapping[str, asking.Peer], chains: int, sweeps:
         name: partial(asking.turn, peer, "sampling", **size, seconds=options.seconds) for name, peer in peers.items()
     }
     found = measuring.in_turns(turns, options.rounds)
-    ceiling, own = ((found.pop(kind), 2.0 * math.prod(shape)) for kind in ("float32", "bfloat16"))
+    ceiling, own = (found.pop("ceiling"), machine.FLOP), (found.pop("own"), 2.0 * math.prod(shape))
     row = partial(measuring.timed, place=options.place, ceiling=ceiling, size=size)
     mflop = 2e-6 * form.products * chains if form.products else None
-    own = own if narrow else ceiling
     rows = {OURS: row(found[OURS], unit="ms per sweep", factor=1e3 / sweeps, own_ceiling=own, mflop=mflop)}
     rows |= {name: row(found[name], unit="ms per sweep", factor=1e3 / sweeps) for name in peers}
     for name in (OURS, *peers):

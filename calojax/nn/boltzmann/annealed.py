@@ -41,49 +41,54 @@ def log_partition(
     base: Array | None = None,
     bits: Array | None = None,
 ) -> Estimate:
-    """Of log sum_v exp(-E(v)) with the weights as they are (`machine.masked`).
+    """Of log sum_v exp(-E(v)), with the weights as they are (`machine.masked`).
 
     key: threefry; base: biases a (4, n), best those of independent nodes with the data's frequencies, default those of
     the machine; bits (n,): partition 0 is given, the sum goes over the others and E is the conditional energy.
     """
     base = params.biases if base is None else base
-    drawn = (3, 0, 1, 2) if bits is None else (3, 1, 2)
+    drawn = tuple(range(PARTITIONS)) if bits is None else (1, 2, 3)
+    if bits is not None:  # what is given has no biases
+        base, params = base.at[0].set(0.0), params._replace(biases=params.biases.at[0].set(0.0))
     words = noise.words(jax.random.split(key, chains)).T[..., None]
-    n = base.shape[1]
-    uniform = lambda number, p: noise.uniform(words, number, jnp.arange(p * n, (p + 1) * n, dtype=jnp.uint32))
-    others = {p: tuple(q for q in range(PARTITIONS) if q != p) for p in drawn}
-    incoming = {p: machine.incoming(params, p, others[p]) for p in drawn}
+    fields, own = _fields(params), lambda v: -machine.energy(params, v)
 
-    def fields(v, p):
-        return params.biases[p] + v[:, others[p]].reshape(chains, -1) @ incoming[p]
-
-    def free_energy(v, at):
-        """Of partitions 0 to 2 at two values of t, (2, C): what does not depend on t is computed once."""
-        visible = v.at[:, _SUMMED].set(0.0)
-        own = -machine.energy(params, visible) if bits is None else -machine.conditional_energy(params, visible)
-        of_base = jnp.sum((base * visible)[:, 0 if bits is None else 1 :], (1, 2))
-        summed = lambda t: jnp.sum(jax.nn.softplus((1 - t) * base[_SUMMED] + t * fields(v, _SUMMED)), 1)
-        return jnp.stack([-(1 - t) * of_base - t * own - summed(t) for t in at])
+    def redrawn(v, p, towards, number):
+        node = jnp.arange(p * base.shape[1], (p + 1) * base.shape[1], dtype=jnp.uint32)
+        return v.at[:, p].set(gibbs.draw(towards, noise.uniform(words, number, node)).astype(v.dtype))
 
     def step(state, number):
         v, log_w = state
-        before, now = (number - 1) / temperatures, number / temperatures
-        energies = free_energy(v, (before, now))
-        for p in drawn:
-            towards = (1 - now) * base[p] + now * fields(v, p)
-            v = v.at[:, p].set(gibbs.draw(towards, uniform(number.astype(jnp.uint32), p)).astype(v.dtype))
+        t = jnp.stack([number - 1.0, number]) / temperatures
+        energies = _free_energies(t, base, v.at[:, _SUMMED].set(0.0), own, fields(v, _SUMMED))
+        for p in (_SUMMED, *drawn[:-1]):
+            v = redrawn(v, p, (1 - t[1]) * base[p] + t[1] * fields(v, p), number.astype(jnp.uint32))
         return (v, log_w + energies[0] - energies[1]), None
 
-    v = jnp.stack([gibbs.draw(base[p], uniform(jnp.uint32(0), p)) for p in range(PARTITIONS)], 1).astype(base.dtype)
-    v = v if bits is None else v.at[:, 0].set(bits)
-    (_, log_w), _ = jax.lax.scan(step, (v, jnp.zeros(chains)), jnp.arange(1, temperatures + 1))
-    log_z_of_base = jnp.sum(jax.nn.softplus(base[0 if bits is None else 1 :]))
-    return _estimate(log_z_of_base, log_w)
+    v = jnp.zeros((chains, *base.shape)) if bits is None else jnp.zeros((chains, *base.shape)).at[:, 0].set(bits)
+    for p in drawn:
+        v = redrawn(v, p, base[p], jnp.uint32(0))
+    (_, log_w), _ = jax.lax.scan(step, (v, jnp.zeros(chains)), jnp.arange(1.0, temperatures + 1))
+    return _estimate(jnp.sum(jax.nn.softplus(base[jnp.array(drawn)])), log_w)
+
+
+def _fields(params):
+    """`machine.field` whose weights are put together once."""
+    others = [tuple(q for q in range(PARTITIONS) if q != p) for p in range(PARTITIONS)]
+    incoming = [machine.incoming(params, p, others[p]) for p in range(PARTITIONS)]
+    return lambda v, p: params.biases[p] + v[:, others[p]].reshape(len(v), -1) @ incoming[p]
+
+
+def _free_energies(t, base, visible, own, fields):
+    """(2, C) at two values of t: visible (C, 4, n) without the summed partition, whose fields are (C, n)."""
+    of_base, of_machine, t = jnp.sum(base * visible, (1, 2)), own(visible), t[:, None]
+    summed = jnp.sum(jax.nn.softplus((1 - t[..., None]) * base[_SUMMED] + t[..., None] * fields), -1)
+    return -(1 - t) * of_base - t * of_machine - summed
 
 
 def _estimate(log_z_of_base, log_w):
     chains = len(log_w)
-    relative = jnp.exp(log_w - jax.nn.logsumexp(log_w) + jnp.log(chains))  # of mean 1
+    log_mean = jax.nn.logsumexp(log_w) - jnp.log(chains)
+    relative = jnp.exp(log_w - log_mean)
     error = jnp.std(relative, ddof=1) / jnp.sqrt(chains)
-    log_z = log_z_of_base + jax.nn.logsumexp(log_w) - jnp.log(chains)
-    return Estimate(log_z, error, chains / jnp.mean(relative**2))
+    return Estimate(log_z_of_base + log_mean, error, chains / jnp.mean(relative**2))

@@ -31,6 +31,9 @@ _LARGEST_CHANGE = 2.0  # of beta in a step
 _LEAST_VARIANCE = 1e-9  # where nothing moves
 
 
+_drawn = jax.jit(gibbs.sample, static_argnames=("sweeps", "clamped"))  # the same program for every request
+
+
 class Request(NamedTuple):
     """What an annealer is sent, as it is (no scaling): couplings J (6, n, n), blocks of PAIRS; fields h (4, n);
     flux (n,) flux biases of partition 0 in flux quanta, or None where it is free."""
@@ -64,7 +67,7 @@ class Classical:
         if request.flux is not None:
             v = v.at[:, 0].set(request.flux > 0)
         clamped, keys = request.flux is not None, jax.random.split(chains, reads)
-        v = gibbs.sample(asked, v, keys, self.sweeps, beta=self.kappa, clamped=clamped)
+        v = _drawn(asked, v, keys, self.sweeps, beta=self.kappa, clamped=clamped)
         return 2 * v.astype(jnp.int8) - 1
 
 
@@ -117,7 +120,7 @@ def effective_temperature(
     for step in range(steps):
         v = sample(sampler, params, beta, len(samples), jax.random.fold_in(key, step), bits)
         energies = np.asarray(machine.energy(params, v), np.float64)
-        apart, variance = energies.mean() - reference.mean(), max(energies.var(), _LEAST_VARIANCE)
+        apart, variance = float(energies.mean() - reference.mean()), max(float(energies.var()), _LEAST_VARIANCE)
         error = math.sqrt((energies.var() + reference.var()) / len(samples))
         change = 1 - apart / variance
         beta *= min(max(change, 1 / _LARGEST_CHANGE), _LARGEST_CHANGE)

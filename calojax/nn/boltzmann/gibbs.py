@@ -39,7 +39,7 @@ def sample(
     keys: threefry keys (C,), one for each chain; lists: of the couplings, for machines with few; without them the
     weights are taken as they are (`machine.masked`); first: number of the first sweep, for chains that go on with the
     same keys; narrow: products of two bfloat16 halves of the weights (16 bits of each), for hardware that has such
-    products.
+    products and more than some 30 chains. Chains that are split over devices go through `jax.shard_map`.
     """
     params = machine.scaled(params, beta)
     number = jnp.asarray(first, jnp.uint32) + jnp.arange(sweeps, dtype=jnp.uint32)
@@ -52,7 +52,10 @@ def sample(
 
 
 def trace(params: Machine, v: Array, keys: Array, records: int, every: int, **options) -> tuple[Array, Array]:
-    """Chains (C, 4, n) after records x every sweeps, and their energies (records, C) along the way, without b_0."""
+    """Chains (C, 4, n) after records x every sweeps, and their energies (records, C) along the way, without b_0.
+
+    options: of `sample`; the weights are `machine.masked` whatever the form.
+    """
 
     def go_on(v, number):
         v = sample(params, v, keys, every, first=number * every, **options)

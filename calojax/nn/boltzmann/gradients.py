@@ -4,12 +4,13 @@
 
 Samples that started at the data give contrastive divergence, chains that go on from step to step persistent
 contrastive divergence. Centred gradients are those of the same machine with v - mu in place of v, which a flip of bits
-does not change and which condition better (arXiv:1311.1354). They are a linear map of the plain ones g:
+does not change and which condition better. They are a linear map of the plain ones g:
 
     dW_ij = g_ij - mu_i g_j^T - g_i mu_j^T,    db_i = g_i - sum_j dW_ij mu_j
 
-mu from the data is the usual centring; the mean of data and samples gives the enhanced gradient (arXiv:1108.3168), in
-which dW is the difference of the covariances of data and samples, each about its own means.
+mu from the data is the usual centring; the mean of data and samples gives the enhanced gradient, in which dW is the
+difference of the covariances of data and samples, each about its own means (over N, not N - 1). Source: J. Melchior, A.
+Fischer, L. Wiskott, arXiv:1311.1354, who saw the latter diverge at times, since mu follows the samples.
 """
 
 from typing import Any, Literal
@@ -73,11 +74,8 @@ def _centre(kept, gradient):
     offset, mask = kept
     outer = [jnp.outer(offset[i], gradient.biases[j]) + jnp.outer(gradient.biases[i], offset[j]) for i, j in PAIRS]
     found = machine.masked(gradient._replace(weights=gradient.weights - jnp.stack(outer)), mask)
-    return (
-        found._replace(biases=found.biases - machine.fields(found._replace(biases=jnp.zeros_like(offset)), offset)),
-        None,
-        None,
-    )
+    pulls = machine.fields(found._replace(biases=jnp.zeros_like(offset)), offset)
+    return found._replace(biases=found.biases - pulls), None, None
 
 
 centred.defvjp(_keep, _centre)

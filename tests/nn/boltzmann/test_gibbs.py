@@ -31,9 +31,11 @@ def agree(found, exact, statistic):
     assert np.all(np.abs(statistic(found).mean(0) - expected) <= 4.5 * error + 1e-9)
 
 
-@pytest.mark.parametrize("beta", [1.0, 0.5])
-@pytest.mark.parametrize("bits", [None, BITS], ids=["free", "clamped"])
-@pytest.mark.parametrize("mask", [None, MASK], ids=["full", "masked"])
+@pytest.mark.parametrize(
+    "mask, bits, beta",
+    [(None, None, 1.0), (None, BITS, 0.5), (MASK, None, 0.5), (MASK, BITS, 1.0)],
+    ids=["full-free", "full-clamped", "masked-free", "masked-clamped"],
+)
 def test_marginals_are_those_of_enumeration(params, mask, bits, beta):
     params = machine.masked(params, mask)
     exact = Exact(machine.scaled(params, beta), bits)
@@ -56,36 +58,29 @@ def masked():
 def test_both_forms_draw_the_same(masked, clamped):
     params, lists = masked
     v, keys = started(20, 24), jax.random.split(jax.random.key(3), 20)
-    with_lists, with_products, narrow = (
-        gibbs.sample(params, v, keys, 5, clamped=clamped, **options)
-        for options in ({"lists": lists}, {}, {"narrow": True})
-    )
+    forms = ({"lists": lists}, {}, {"narrow": True})
+    draw = lambda params: [gibbs.sample(params, v, keys, 5, clamped=clamped, **options) for options in forms]
+    with_lists, with_products, narrow = jax.jit(draw)(params)
     np.testing.assert_array_equal(with_lists, with_products)
     np.testing.assert_array_equal(narrow, with_products)
     assert np.array_equal(with_lists[:, 0], v[:, 0]) == clamped
     assert np.mean(with_lists != v) > 0.3 and with_lists.dtype == v.dtype
 
 
-def test_a_chain_is_the_same_alone_continued_and_in_company(masked):
+def test_a_chain_is_the_same_alone_continued_traced_and_in_company(masked):
     params, lists = masked
     v, keys = started(20, 24), jax.random.split(jax.random.key(3), 20)
-    together = gibbs.sample(params, v, keys, 5, lists=lists)
-    alone = gibbs.sample(params, v[18:19], keys[18:19], 5, lists=lists)
-    np.testing.assert_array_equal(alone[0], together[18])
-    first = gibbs.sample(params, v, keys, 3, lists=lists)
-    np.testing.assert_array_equal(gibbs.sample(params, first, keys, 2, lists=lists, first=3), together)
-    other = gibbs.sample(params, v, jax.random.split(jax.random.key(4), 20), 5, lists=lists)
-    assert np.mean(other != together) > 0.1
-
-
-def test_a_trace_has_the_energies_of_the_chains_on_their_way(masked):
-    params, lists = masked
-    v, keys = started(6, 24), jax.random.split(jax.random.key(3), 6)
-    last, energies = gibbs.trace(params, v, keys, 3, 2, lists=lists)
-    np.testing.assert_array_equal(last, gibbs.sample(params, v, keys, 6, lists=lists))
-    then = gibbs.sample(params, v, keys, 4, lists=lists)
-    np.testing.assert_allclose(energies[1], machine.conditional_energy(params, then), rtol=1e-5)
-    np.testing.assert_allclose(energies[2], machine.conditional_energy(params, last), rtol=1e-5)
+    draw = jax.jit(lambda v, keys, first: gibbs.sample(params, v, keys, 3, lists=lists, first=first))
+    together = draw(v, keys, 0)
+    np.testing.assert_array_equal(draw(v[18:19], keys[18:19], 0)[0], together[18])
+    continued = draw(together, keys, 3)
+    whole = gibbs.sample(params, v, keys, 6, lists=lists)
+    np.testing.assert_array_equal(continued, whole)
+    assert np.mean(draw(v, jax.random.split(jax.random.key(4), 20), 0) != together) > 0.1
+    last, energies = gibbs.trace(params, v, keys, 2, 3, lists=lists)
+    np.testing.assert_array_equal(last, whole)
+    np.testing.assert_allclose(energies[0], machine.conditional_energy(params, together), rtol=1e-5)
+    np.testing.assert_allclose(energies[1], machine.conditional_energy(params, whole), rtol=1e-5)
 
 
 def test_noise_is_threefry_and_uniform():
