@@ -25,7 +25,7 @@ _STEP = 2.0  # bins of incident energy: half an octave to either side of the pow
 
 
 class Latents(NamedTuple):
-    """bits (N, 4, n) uint8, partition 0 of the incident energy; energy (N,): of the machine, without its biases there."""
+    """bits (N, 4, n) uint8, partition 0 of the incident energy; energy (N,): of the machine, without biases there."""
 
     bits: np.ndarray
     energy: np.ndarray
@@ -62,7 +62,7 @@ def prior(model: Model, config: Config, incident_energy: Array, key: Array, *, s
 def mixing(
     model: Model, config: Config, incident_energy: Array, key: Array, *, records: int = 400, every: int = 10
 ) -> autocorrelation.Time:
-    """Integrated autocorrelation time, in sweeps, of the energies of chains that have gone as far as generation goes."""
+    """Integrated autocorrelation time, in sweeps, of energies of chains that have gone as far as generation does."""
 
     def trace(model, incident_energy, key):
         begin = jax.random.fold_in(key, 1)
