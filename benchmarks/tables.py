@@ -23,7 +23,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     """Median, from the least to the most round, unit, distance from the limit, notes."""
     value = row["value"]
     share = row.get("gflop_at_ceiling")
-    notes = [f"compiled in {row['trace_s'] + row['compile_s']:.0f} s"] if "compile_s" in row else []
+    notes = [f"compiled in {row.get('trace_s', 0.0) + row['compile_s']:.0f} s"] if "compile_s" in row else []
     notes += [f"{row['peak_mib']:,} MiB"] if "peak_mib" in row else []
     notes += ["CPU time, as others ran"] if row.get("clock") == "cpu" else []
     return [
