@@ -98,9 +98,11 @@ def _in_space(x, kernel, stride):
     return lax.conv_general_dilated(x, kernel, stride, "VALID", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _in_plane(x, kernel, stride):
+def _convolved(x: Array, kernel: Array, stride: tuple[int, int]) -> Array:
     return lax.conv_general_dilated(x, kernel, stride, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+_in_plane = jax.custom_vjp(_convolved, nondiff_argnums=(2,))
 
 
 def _in_plane_saving(x, kernel, stride):
@@ -111,7 +113,7 @@ def _in_plane_gradients(stride, saved, gradient):
     """That of the kernel as a product for each tap: XLA's convolution takes two to five times as long on a CPU."""
     # barrier: or the padding of x and the sum that gradient comes from would be computed anew for every tap
     (x, kernel), gradient = lax.optimization_barrier((saved, gradient))
-    plain = partial(_in_plane.fun, stride=stride)
+    plain = partial(_convolved, stride=stride)
     of_x = jax.linear_transpose(lambda x: plain(x, kernel), x)(gradient)[0]
     across, along, inputs, outputs = kernel.shape
     if inputs < 4:  # too narrow for a product
@@ -176,6 +178,8 @@ def transpose(
     """
     n, layers, sectors, rings, inputs = x.shape
     _, *taps, outputs = kernel.shape
+    if closed and stride == ONE and max(taps) > 1 and _keeps_its_size(x, taps, crop):
+        return _as_convolution(x, kernel, crop)
     y = x.reshape(-1, inputs) @ kernel.reshape(inputs, -1)
     if layers == sectors == rings == 1 and not closed and not any(crop):
         return y.reshape(n, *taps, outputs)
@@ -186,6 +190,23 @@ def transpose(
     if beyond:
         y = jnp.concatenate([opposite(y[:, :, :, :beyond])[:, :, :, ::-1], y], 3)
     return _cut(_added(y, 3, 4, stride[2]), 3, crop[2], beyond * stride[2])
+
+
+def _keeps_its_size(x, taps, crop) -> bool:
+    """The outcome has about as many cells, so that a convolution multiplies hardly any zeros of the padding."""
+    more = [k - 1 - 2 * c for k, c in zip(taps[::2], crop[::2], strict=True)]
+    grown = math.prod((n + m) / n for n, m in zip((x.shape[1], x.shape[3]), more, strict=True))
+    reach = [k - 1 - c for k, c in zip(taps[::2], crop[::2], strict=True)]
+    return grown < 1.3 and min(reach) >= 0 and reach[1] <= x.shape[3]
+
+
+def _as_convolution(x, kernel, crop):
+    """`transpose` on a closed circle with a stride of 1: the convolution with the kernel turned around."""
+    _, *taps, _ = kernel.shape
+    layers, rings = taps[0] - 1 - crop[0], taps[2] - 1 - crop[2]
+    centre = (taps[1] - 1) // 2
+    padding = Padding((layers, layers), (taps[1] - 1 - centre, centre), (rings, rings))
+    return convolve(x, jnp.flip(jnp.moveaxis(kernel, 0, 3), (0, 1, 2)), ONE, padding)
 
 
 def _cut(y, axis, crop, before=0):

@@ -116,6 +116,7 @@ def test_a_line_through_the_axis_has_no_end_there():
         ((5, 2, 2), (2, 1, 1), (0, 0, 0)),
         ((1, 1, 1), (1, 1, 1), (0, 0, 0)),
         ((2, 5, 7), (2, 2, 2), (0, 0, 0)),
+        ((3, 2, 3), (1, 1, 1), (1, 0, 1)),  # keeps its size: a convolution
     ],
 )
 @pytest.mark.parametrize("closed", [True, False])

@@ -51,7 +51,7 @@ def networks(grid=GRID, **settings):
 
 
 SETTINGS = [
-    ({"heads": "last"}, GRID),
+    ({"heads": "last", "attention": False}, GRID),
     ({"heads": "all", "gate": "logit", "skip": False, "attention": False, "earlier": "scalar"}, (18, 4, 6)),
     ({"heads": "first-and-last"}, GRID),
 ]
