@@ -103,7 +103,8 @@ def generate(model: Model, conditions: dict[str, Array], keys: Array, config: Co
 
 def capacities(config: Config, known: fixed.Constants) -> tuple[int, ...]:
     """One, which holds every cell."""
-    return (config.generation.tile * len(known.place),)
+    tile: Any = config.generation.tile
+    return (tile * len(known.place),)
 
 
 def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[str, np.ndarray]) -> int:
