@@ -3,7 +3,8 @@
     q, k, v = x W_q, x W_k, x W_v;   q: softmax over its channels / sqrt(D);   k: softmax over the cells
     out = x + norm((q (k^T v)) W_o + b_o)
 
-Source: Shen et al., arXiv:1812.01243. One head of D channels.
+Source: Shen et al., arXiv:1812.01243. One head of D channels. What comes in is added, so that cells stay apart from
+each other: softmax over many cells makes all outcomes nearly the same at the start.
 """
 
 import math
