@@ -21,7 +21,7 @@ from calojax.systems.qvae.models.decoded import Decoded
 from calojax.systems.qvae.models.plan import Down, Plan
 
 PARTS = 4
-_ATTENTION = 32
+ATTENTION = 32
 
 
 class Part(NamedTuple):
@@ -80,7 +80,7 @@ def stem_and_heads(key: Array, plan: Plan, model: Model, inputs: int, head: tupl
     """Layers of the stem, of the energy head and (or None) of the hit head, whose layers of one channel are linear."""
     keys = jax.random.split(key, 3)
     stem, width = init_chain(keys[0], plan.stem, inputs, model, layers.rectified)
-    attend = model.channels(_ATTENTION) if model.attention else None
+    attend = model.channels(ATTENTION) if model.attention else None
     energies, _ = init_chain(keys[1], head, width + 1, model, partial(layers.smooth, width=attend))
     hit = init_chain(keys[2], head, width + 1, model, layers.rectified)[0] if hits else None
     return stem, energies, hit

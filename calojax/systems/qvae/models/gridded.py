@@ -33,7 +33,7 @@ class Params(NamedTuple):
 def init(key: Array, plan: Plan, model: Model) -> Params:
     """Parameters."""
     keys = jax.random.split(key, 8)
-    nodes, attend = model.nodes, model.channels(flat._ATTENTION) if model.attention else None
+    nodes, attend = model.nodes, model.channels(flat.ATTENTION) if model.attention else None
     first = flat.stem_and_heads(keys[0], plan, model, flat.PARTS * nodes + 1, plan.head[:-1], True)
     inputs = model.channels(plan.head[-2].channels) + 1 + model.skip
     smooth = partial(layers.smooth, width=attend)

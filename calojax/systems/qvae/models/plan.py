@@ -17,7 +17,7 @@ from calojax.systems.qvae.models.config import Heads
 
 Grid = tuple[int, int, int]  # layers, sectors, rings
 
-_EGS = (45, 16, 9)
+_DATA_SET_2 = (45, 16, 9)
 _MOST = (8, 8, 6)  # the encoder halves what has more
 _MOST_LAYERS = 15  # sub-decoders before the last hand on no more layers
 
@@ -80,7 +80,9 @@ def build(grid: Grid, heads: Heads) -> Plan:
             remedy="choose other layers, or a finer binning",
         )
     encoder, energy_before = _encoder(grid)
-    stem, head = _published_stem_and_head() if grid == _EGS and heads != "first-and-last" else _of_point(grid, heads)
+    stem, head = (
+        _published_stem_and_head() if grid == _DATA_SET_2 and heads != "first-and-last" else _of_point(grid, heads)
+    )
     same = (3, 3, 3)
     refining = (*(Down(32, same, ONE, around(same)) for _ in range(3)), Down(1, same, ONE, around(same)))
     slab = grid[0] if grid[0] <= _MOST_LAYERS else -(-grid[0] // 3)
@@ -113,7 +115,7 @@ def _encoder(grid: Grid) -> tuple[tuple[Down, ...], int]:
             Down(256, (3, 3, 3), (1, 2, 1)),
             Down(0, (2 if layers == 5 else 3, 3, 3), (2, 2, 2)),
         ), 2
-    if grid == _EGS:
+    if grid == _DATA_SET_2:
         return (
             Down(32, (3, 3, 3), (2, 1, 1), round_axis),
             Down(64, (3, 3, 3), (2, 1, 1), round_axis),
