@@ -80,13 +80,9 @@ def build(grid: Grid, heads: Heads) -> Plan:
             remedy="choose other layers, or a finer binning",
         )
     encoder, energy_before = _encoder(grid)
-<<<<<<< HEAD
-    stem, head = _published_stem_and_head() if grid == _DATA_SET_2 and heads != "first-and-last" else _of_point(grid, heads)
-=======
     stem, head = (
         _published_stem_and_head() if grid == _DATA_SET_2 and heads != "first-and-last" else _of_point(grid, heads)
     )
->>>>>>> w4-nets
     same = (3, 3, 3)
     refining = (*(Down(32, same, ONE, around(same)) for _ in range(3)), Down(1, same, ONE, around(same)))
     slab = grid[0] if grid[0] <= _MOST_LAYERS else -(-grid[0] // 3)
