@@ -19,12 +19,14 @@ from calojax.systems.qvae.config import Config
 @dataclass(frozen=True)
 class Constants:
     """place (V,) int32: where each cell is on the grid, flat; there (Z, A, R) bool: where the grid has a cell;
-    energies (2,) MeV: lowest and highest of the training data; code, tables: of the energy's bits; mask (6, n, n) bool
+    energies (2,) MeV: lowest and highest of the training data; scale (2,): mean and width of transformed energies of
+    hits; code, tables: of the energy's bits; mask (6, n, n) bool
     and lists: couplings of the prior, both None where all are there."""
 
     place: Array
     there: Array
     energies: Array
+    scale: Array
     tables: bits.Tables
     mask: Array | None
     lists: Neighbours | None
@@ -44,6 +46,7 @@ def build(config: Config, manifest: shards.Manifest) -> Constants:
         place=jnp.asarray(grid.place),
         there=jnp.asarray(grid.there),
         energies=jnp.asarray([lowest, highest], jnp.float32),
+        scale=jnp.asarray([_statistic(manifest, f"{name} of u") for name in ("mean", "width")], jnp.float32),
         tables=bits.tables(code),
         mask=None if mask is None else jnp.asarray(mask),
         lists=lists,
@@ -51,13 +54,17 @@ def build(config: Config, manifest: shards.Manifest) -> Constants:
     )
 
 
-def _energies(manifest: shards.Manifest) -> tuple[float, float]:
-    if "incident_energy" not in manifest.ranges:
+def _statistic(manifest: shards.Manifest, name: str) -> float:
+    if name not in manifest.statistics:
         raise InputError(
             where="the manifest of the shards",
-            found="has no range of incident energies",
+            found=f"has no statistic {name}",
             rule="shards must be prepared by the version that reads them",
             remedy="run `calojax prepare` again",
         )
+    return float(manifest.statistics[name])
+
+
+def _energies(manifest: shards.Manifest) -> tuple[float, float]:
     low, high = (float(np.float32(bound)) for bound in manifest.ranges["incident_energy"])
     return low, high

@@ -16,6 +16,7 @@ from calojax.files import calochallenge, layouts
 from calojax.files.atlas import reading as atlas
 from calojax.geometry import Cylinder
 from calojax.shards import Field
+from calojax.systems.qvae import transform
 from calojax.systems.qvae.config import Data
 
 FIELDS = {"incident_energy": Field("float32", unit="MeV")}
@@ -36,7 +37,7 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
     """Stream the sources in order. Raises InputError for what are no showers of one geometry."""
     writing.refuse_existing(out)
     cylinder = detector(sources, data)
-    cleaned, most, fullest = 0, 0.0, 0
+    cleaned, fullest, moments = 0, 0, np.zeros(3)
     with shards.Writer(out, fields=FIELDS, groups=GROUPS, rows_per_shard=data.rows_per_shard) as writer:
         for incident, showers, negatives in _blocks(sources, cylinder, data):
             whole = ~(showers >= incident[:, None]).any(1)
@@ -47,14 +48,25 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
                 row, cell = np.nonzero(showers)
                 hits = {"cell": cell.astype(np.int32), "energy": showers[row, cell].astype(np.float32)}
                 writer.append({"incident_energy": incident}, {"hit": (counts, hits)}, {NEGATIVE: negatives})
-                most, fullest = max(most, float((showers.max(1) / incident).max())), max(fullest, int(counts.max()))
+                fullest = max(fullest, int(counts.max()))
+                u = np.asarray(transform.transform(hits["energy"], incident[row].astype(np.float32)), np.float64)
+                moments += [len(u), u.sum(), np.square(u).sum()]
+        mean, width = _mean_and_width(*moments)
         return writer.finish(
             system="qvae",
             geometry=cylinder,
             sources=_sources(sources, cylinder),
             selections={CLEANED: cleaned},
-            statistics={"largest share of a voxel": most, "most hits": fullest},
+            statistics={"most hits": fullest, "mean of u": mean, "width of u": width},
         )
+
+
+def _mean_and_width(count: float, total: float, squares: float) -> tuple[float, float]:
+    """Of transformed energies of hits; 0 and 1 without any."""
+    if not count:
+        return 0.0, 1.0
+    mean = total / count
+    return mean, max(squares / count - mean**2, 1e-6) ** 0.5
 
 
 def detector(sources: list[Path], data: Data) -> Cylinder:

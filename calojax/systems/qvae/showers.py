@@ -41,12 +41,14 @@ def of_cells(incident_energy: Array, showers: Array, nodes: int, known: Constant
 
 def encode(params, true: Showers, noise: Array | None, sharpness, config: Config, known: Constants) -> Latents:
     """Posterior of the latent bits: logits and samples (T, 3, n)."""
-    return encoder.encode(params["encoder"], chains(config, known), true.u, true.channel, true.bits, noise, sharpness)
+    u = true.u / known.scale[0]  # hits are about 1, the rest is 0
+    return encoder.encode(params["encoder"], chains(config, known), u, true.channel, true.bits, noise, sharpness)
 
 
 def decode(params, latent: Array, channel: Array, config: Config, known: Constants) -> Decoded:
     """latent (T, 4, n) -> hit logits and transformed energies (T, Z, A, R)."""
-    return decoders.decode(params["decoder"], chains(config, known), config.model, latent, channel)
+    said = decoders.decode(params["decoder"], chains(config, known), config.model, latent, channel)
+    return said._replace(energies=known.scale[0] + known.scale[1] * said.energies)
 
 
 def drawn(said: Decoded, incident_energy: Array, noise: Array, known: Constants) -> Array:
