@@ -44,12 +44,11 @@ def pytest_runtest_protocol(item):
         return (yield)
     import jax  # noqa: PLC0415
 
-    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", False)
     try:
         return (yield)
     finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+        jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "true")
 
 
 @pytest.hookimpl(trylast=True)
