@@ -52,7 +52,10 @@ def test_the_order_of_voxels_is_found_whatever_it_is(sectors, origin, kind, rand
     arrays = [values.astype(kind) for values in bins(edges, sectors, origin)]
     shuffled = list(range(sum(sectors)))
     random.shuffle(shuffled)
-    check([values[shuffled] for values in arrays], sectors)
+    layer, order = check([values[shuffled] for values in arrays], sectors)
+    straight, unshuffled = check(arrays, sectors)
+    assert layer == straight
+    assert [shuffled[k] for k in order] == list(unshuffled)
 
 
 @pytest.mark.parametrize(("rings", "sectors"), [(31, 16), (62, 8)])

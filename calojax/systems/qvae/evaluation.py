@@ -17,8 +17,9 @@ from calojax import evaluation
 from calojax.nn import smoothing
 from calojax.nn.boltzmann import autocorrelation, gibbs, machine
 from calojax.system import Model
-from calojax.systems.qvae import showers
+from calojax.systems.qvae import latent, showers
 from calojax.systems.qvae.config import Config
+from calojax.systems.qvae.models.encoder import LEVELS
 
 _BINS = 30  # of E_dep / E_inc
 _STEP = 2.0  # bins of incident energy: half an octave to either side of the powers of two
@@ -68,7 +69,7 @@ def mixing(
         begin = jax.random.fold_in(key, 1)
         begun = _sample(model, incident_energy, begin, config=config, sweeps=config.generation.sweeps)
         keys = jax.random.split(key, len(begun))
-        given = machine.masked(model.params["prior"], model.constants.mask)
+        given = latent.given(model.params, model.constants)
         return gibbs.trace(given, begun, keys, records, every, lists=model.constants.lists)[1]
 
     found = autocorrelation.integrated_time(np.asarray(jax.jit(trace)(model, incident_energy, key)))
@@ -77,7 +78,7 @@ def mixing(
 
 def latent_distances(one: Latents, other: Latents) -> dict[str, evaluation.Estimate]:
     """Frobenius distances of the correlations of bits, all of them and within each partition, with errors."""
-    a, b = (latents.bits[:, :].astype(np.float32) for latents in (one, other))
+    a, b = (latents.bits.astype(np.float32) for latents in (one, other))
     named = {"all": (a.reshape(len(a), -1), b.reshape(len(b), -1))}
     named |= {f"within.{p}": (a[:, p], b[:, p]) for p in range(a.shape[1])}
     return {name: evaluation.frobenius_distance(*pair) for name, pair in named.items()}
@@ -85,20 +86,15 @@ def latent_distances(one: Latents, other: Latents) -> dict[str, evaluation.Estim
 
 def _encode(model: Model, incident_energy: Array, cells: Array, key: Array, *, config: Config) -> Array:
     true = showers.of_cells(incident_energy, cells, config.model.nodes, model.constants)
-    noise = smoothing.logistic(key, (len(cells), 3, config.model.nodes))
-    samples = showers.encode(model.params, true, noise, smoothing.HARD, config, model.constants).samples
-    return jnp.concatenate([true.bits[:, None], samples], 1).astype(jnp.uint8)
+    noise = smoothing.logistic(key, (len(cells), LEVELS, config.model.nodes))
+    return latent.posterior(model.params, true, noise, config, model.constants).astype(jnp.uint8)
 
 
 def _sample(model: Model, incident_energy: Array, key: Array, *, config: Config, sweeps: int) -> Array:
-    known, nodes = model.constants, config.model.nodes
-    bits = showers.conditions(incident_energy, nodes, known)[1]
-    begun = jax.random.bernoulli(jax.random.fold_in(key, 0), 0.5, (len(bits), 3, nodes))
-    begun = jnp.concatenate([bits[:, None], begun], 1).astype(jnp.uint8)
-    given = machine.masked(model.params["prior"], known.mask)
-    return gibbs.sample(given, begun, jax.random.split(key, len(bits)), sweeps, lists=known.lists)
+    bits = showers.conditions(incident_energy, config.model.nodes, model.constants)[1]
+    return latent.prior(model.params, bits, jax.random.split(key, len(bits)), sweeps, model.constants)
 
 
 def _latents(model: Model, bits: Any) -> Latents:
-    given = machine.masked(model.params["prior"], model.constants.mask)
+    given = latent.given(model.params, model.constants)
     return Latents(np.asarray(bits), np.asarray(jax.jit(machine.conditional_energy)(given, bits)))

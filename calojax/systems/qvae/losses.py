@@ -20,12 +20,13 @@ from jax import Array
 
 from calojax.nn import smoothing
 from calojax.nn.boltzmann import gibbs, gradients, machine
-from calojax.nn.boltzmann.machine import Machine
 from calojax.system import Loss, Model
-from calojax.systems.qvae import showers
+from calojax.systems.qvae import latent, showers
 from calojax.systems.qvae.config import Config
 from calojax.systems.qvae.constants import Constants
 from calojax.systems.qvae.models import decoded
+from calojax.systems.qvae.models.encoder import LEVELS
+from calojax.systems.qvae.showers import Showers
 from calojax.training.tiles import sum_over_tiles
 
 TERMS = ("energy", "hits", "entropy", "prior_energy")
@@ -52,13 +53,11 @@ def prior(params: Any, model: Model, batch: dict[str, Array], key: Array, config
 
     def of_tile(tile):
         true = showers.of_hits(tile[0], config.model.nodes, known)
-        noise = smoothing.logistic(tile[1], (len(true.channel), 3, true.bits.shape[1]))
-        samples = showers.encode(params, true, noise, smoothing.HARD, config, known).samples
-        return jnp.concatenate([true.bits[:, None].astype(samples.dtype), samples], 1)
+        return latent.posterior(params, true, _noise(tile[1], true), config, known)
 
     data = jax.lax.map(of_tile, (batch, jax.random.split(of_noise, weight.shape[0])))
     data = jax.lax.stop_gradient(data.reshape(-1, *data.shape[2:]))
-    given = _given(params["prior"], known)
+    given = latent.given(params, known)
     begun = gradients.persistent(model.state["chains"], data[:, 0])
     keys = jax.random.split(of_chains, len(begun))
     chains = gibbs.sample(given, begun, keys, config.prior.sweeps, lists=known.lists)
@@ -83,11 +82,10 @@ def _terms(params, tile, key, step, config: Config, known: Constants) -> dict[st
     """Terms of the loss of each shower of a tile, (T,)."""
     true = showers.of_hits(tile, config.model.nodes, known)
     hold, end = (round(share * config.training.steps) for share in (config.smoothing.hold, config.smoothing.end))
-    noise = smoothing.logistic(key, (len(true.channel), 3, true.bits.shape[1]))
     sharpness = smoothing.sharpness(step, hold, end - hold)
-    found = showers.encode(params, true, noise, sharpness, config, known)
-    latent = jnp.concatenate([true.bits[:, None].astype(found.samples.dtype), found.samples], 1)
-    said = showers.decode(params, latent, true.channel, config, known)
+    found = showers.encode(params, true, _noise(key, true), sharpness, config, known)
+    smoothed = latent.joined(true.bits, found.samples)
+    said = showers.decode(params, smoothed, true.channel, config, known)
     hit = (true.u > 0).astype(jnp.float32)
     made = decoded.showers(said, hit, smoothing.leak(step, hold, end - hold))
     cells = lambda grid: jnp.sum(jnp.where(known.there, grid, 0.0), (1, 2, 3))
@@ -97,8 +95,7 @@ def _terms(params, tile, key, step, config: Config, known: Constants) -> dict[st
         "entropy": -jnp.sum(_entropy(found.logits), (1, 2)),
     }
     if config.losses.prior_energy:
-        given = jax.lax.stop_gradient(_given(params["prior"], known))
-        terms["prior_energy"] = machine.conditional_energy(given, latent)
+        terms["prior_energy"] = machine.conditional_energy(latent.given(params, known), smoothed)
     return terms
 
 
@@ -107,5 +104,6 @@ def _entropy(logits: Array) -> Array:
     return jax.nn.softplus(logits) - logits * jax.nn.sigmoid(logits)
 
 
-def _given(prior: Machine, known: Constants) -> Machine:
-    return machine.masked(jax.lax.stop_gradient(prior), known.mask)
+def _noise(key: Array, true: Showers) -> Array:
+    """Logistic, for every bit but those of the energy."""
+    return smoothing.logistic(key, (len(true.channel), LEVELS, true.bits.shape[1]))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from calojax import digests, geometry, shards, writing
@@ -49,7 +50,8 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
                 hits = {"cell": cell.astype(np.int32), "energy": showers[row, cell].astype(np.float32)}
                 writer.append({"incident_energy": incident}, {"hit": (counts, hits)}, {NEGATIVE: negatives})
                 fullest = max(fullest, int(counts.max()))
-                u = np.asarray(transform.transform(hits["energy"], incident[row].astype(np.float32)), np.float64)
+                of_row = jnp.asarray(incident[row], jnp.float32)
+                u = np.asarray(transform.transform(jnp.asarray(hits["energy"]), of_row), np.float64)
                 moments += [len(u), u.sum(), np.square(u).sum()]
         mean, width = _mean_and_width(*moments)
         return writer.finish(

@@ -15,17 +15,17 @@ from calojax.errors import InputError
 from calojax.files import calochallenge, layouts
 from calojax.files.atlas import reading as atlas
 from calojax.nn import sets, smoothing
-from calojax.nn.boltzmann import gibbs, gradients, machine
+from calojax.nn.boltzmann import gradients, machine
 from calojax.shards import Loader, Shards
 from calojax.system import Fit, Model, Phase, Sparse, Update
 from calojax.systems.qvae import constants as fixed
-from calojax.systems.qvae import losses, preparation, showers
+from calojax.systems.qvae import latent, losses, preparation, showers
 from calojax.systems.qvae.config import Config
 from calojax.systems.qvae.models import decoders, encoder
 from calojax.training import optimiser
 
 NAME = "qvae"
-LEVELS = encoder.LEVELS
+LEVELS, PARTITIONS = encoder.LEVELS, latent.PARTITIONS
 
 
 def prepare(sources: list[Path], out: Path, config: Config) -> shards.Manifest:
@@ -42,9 +42,9 @@ def init(key: Array, config: Config, manifest: shards.Manifest) -> Model:
         "encoder": encoder.init(keys[0], plan, config.model),
         "decoder": decoders.init(keys[1], plan, config.model),
         "prior": machine.init(keys[2], n, mask=known.mask),
-        "frequencies": jnp.full((1 + LEVELS, n), 0.5),
+        "frequencies": jnp.full((PARTITIONS, n), 0.5),
     }
-    chains = jax.random.bernoulli(keys[3], 0.5, (config.prior.chains, 1 + LEVELS, n)).astype(jnp.uint8)
+    chains = jax.random.bernoulli(keys[3], 0.5, (config.prior.chains, PARTITIONS, n)).astype(jnp.uint8)
     return Model(params, {"step": jnp.zeros((), jnp.int32), "chains": chains}, known)
 
 
@@ -75,7 +75,7 @@ def buckets(config: Config, manifest: shards.Manifest) -> dict[str, tuple[int, .
 def generate(model: Model, conditions: dict[str, Array], keys: Array, config: Config, capacity: int) -> Sparse:
     """Showers of one tile: conditions["incident_energy"] (T,), MeV, and the showers to reconstruct, if any."""
     known, incident = model.constants, conditions["incident_energy"].astype(jnp.float32)
-    of_bits, of_chains, of_hits = jax.vmap(partial(jax.random.split, num=3), out_axes=1)(keys)
+    of_bits, of_hits = jax.vmap(jax.random.split, out_axes=1)(keys)
     if config.generation.latent == "posterior":
         if "showers" not in conditions:
             raise InputError(
@@ -86,12 +86,14 @@ def generate(model: Model, conditions: dict[str, Array], keys: Array, config: Co
             )
         true = showers.of_cells(incident, conditions["showers"], config.model.nodes, known)
         noise = jax.vmap(lambda key: smoothing.logistic(key, (LEVELS, true.bits.shape[1])))(of_bits)
-        samples = showers.encode(model.params, true, noise, smoothing.HARD, config, known).samples
-        channel, latent = true.channel, jnp.concatenate([true.bits[:, None].astype(samples.dtype), samples], 1)
+        channel, drawn = true.channel, latent.posterior(model.params, true, noise, config, known)
     else:
         channel, bits = showers.conditions(incident, config.model.nodes, known)
-        latent = _drawn(model, bits, of_bits, of_chains, config)
-    said = showers.decode(model.params, latent, channel, config, known)
+        if config.generation.latent == "naive":
+            drawn = latent.naive(model.params, bits, of_bits)
+        else:
+            drawn = latent.prior(model.params, bits, of_bits, config.generation.sweeps, known)
+    said = showers.decode(model.params, drawn.astype(jnp.float32), channel, config, known)
     noise = jax.vmap(lambda key: smoothing.logistic(key, (len(known.place),)))(of_hits)
     energy = showers.drawn(said, incident, noise, known)
     flat = sets.places(energy.ravel() > 0, capacity)
@@ -121,19 +123,6 @@ def conditions(path: Path, config: Config, manifest: shards.Manifest) -> dict[st
     return {"incident_energy": read(path)}
 
 
-def _drawn(model: Model, bits: Array, of_bits: Array, of_chains: Array, config: Config) -> Array:
-    """Latent bits (T, 4, n) from the prior, or each independently as often as in the posterior."""
-    params, known = model.params, model.constants
-    naive = config.generation.latent == "naive"
-    often = params["frequencies"][1:] if naive else 0.5
-    begun = jax.vmap(lambda key: jax.random.bernoulli(key, often, (LEVELS, bits.shape[1])))(of_bits)
-    begun = jnp.concatenate([bits[:, None].astype(jnp.uint8), begun.astype(jnp.uint8)], 1)
-    if not naive:
-        given = machine.masked(params["prior"], known.mask)
-        begun = gibbs.sample(given, begun, of_chains, config.generation.sweeps, lists=known.lists)
-    return begun.astype(jnp.float32)
-
-
 def _adam(config: Config, training: Any, steps: int) -> Any:
     peak = config.prior.learning_rate
     given = replace(training, learning_rate=peak, final_learning_rate=min(peak, training.final_learning_rate))
@@ -141,17 +130,16 @@ def _adam(config: Config, training: Any, steps: int) -> Any:
 
 
 def _frequencies(data: Shards, params: Any, config: Config, *, begin_prior: bool) -> Any:
-    """How often each bit is 1 in the posterior of the showers held out; a prior that is still to be trained begins
-    with biases that say so, and without couplings."""
+    """How often each bit is 1 in the posterior of the showers; a prior that is still to be trained begins with biases
+    that say so, and without couplings."""
     known, tile = constants(config, data.manifest), config.training.tile
     count = jax.jit(partial(_count, config=config))
     sizes = buckets(config, data.manifest)
-    rows = max(0, data.rows - max(config.training.validation_rows, tile)), data.rows
     sums = 0.0
-    with Loader(data, batch=tile, tile=tile, rows=rows, buckets=sizes, shuffle=False, epochs=1) as loader:
+    with Loader(data, batch=tile, tile=tile, buckets=sizes, shuffle=False, epochs=1) as loader:
         for number, batch in enumerate(loader):
             sums = sums + count(params, {name: array[0] for name, array in batch.items()}, known, np.uint32(number))
-    often = sums / (rows[1] - rows[0])
+    often = sums / data.rows
     found = params | {"frequencies": often}
     if not begin_prior:
         return found
@@ -163,5 +151,4 @@ def _count(params: Any, tile: dict[str, Array], known: fixed.Constants, number: 
     true = showers.of_hits(tile, config.model.nodes, known)
     noise = smoothing.logistic(jax.random.key(number), (len(true.channel), LEVELS, true.bits.shape[1]))
     logits = showers.encode(params, true, noise, smoothing.HARD, config, known).logits
-    often = jnp.concatenate([true.bits[:, None].astype(logits.dtype), jax.nn.sigmoid(logits)], 1)
-    return jnp.tensordot(tile["weight"], often, 1)
+    return jnp.tensordot(tile["weight"], latent.joined(true.bits, jax.nn.sigmoid(logits)), 1)

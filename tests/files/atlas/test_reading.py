@@ -228,20 +228,23 @@ def test_mev_in_place_of_fractions_is_said(tmp_path, make):
         atlas.summary(tmp_path / "a.hdf5")
 
 
+def scale(path, factor):
+    """All voxels of a file times a factor."""
+    with h5py.File(path, "a") as file:
+        for layer in REGULAR:
+            file[f"energy_layer_{layer}"][:] *= factor
+
+
 def test_energies_that_are_neither_are_refused(tmp_path, make):
     make(tmp_path / "a.hdf5")
-    with h5py.File(tmp_path / "a.hdf5", "a") as file:
-        for layer in REGULAR:
-            file[f"energy_layer_{layer}"][:] *= 1e9
+    scale(tmp_path / "a.hdf5", 1e9)
     with pytest.raises(InputError, match=r"of order 1 for showers, and neither is"):
         atlas.summary(tmp_path / "a.hdf5")
 
 
 def test_a_part_of_the_layers_has_less_than_the_incident_energy_and_its_unit_is_stated(tmp_path, make):
     make(tmp_path / "a.hdf5")
-    with h5py.File(tmp_path / "a.hdf5", "a") as file:
-        for layer in REGULAR:
-            file[f"energy_layer_{layer}"][:] *= 0.004
+    scale(tmp_path / "a.hdf5", 0.004)
     with pytest.raises(InputError, match=r"neither is; say what they are"):
         atlas.geometry(tmp_path / "a.hdf5")
     make(tmp_path / "good.hdf5")
