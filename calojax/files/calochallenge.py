@@ -5,8 +5,6 @@ cells as in `calojax.geometry`. Source: arXiv:2410.21611 and its public evaluati
 Letters: N showers, V cells of the geometry.
 """
 
-import contextlib
-import os
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -19,6 +17,7 @@ import numpy as np
 from calojax import writing
 from calojax.files import hdf5
 from calojax.files.hdf5 import refused
+from calojax.files.unfinished import Unfinished
 from calojax.geometry import Cylinder
 from calojax.geometry.catalogue import load, names
 from calojax.progress import Progress
@@ -136,7 +135,7 @@ class Writer:
         compression: int = 1,
     ):
         self.path = Path(path)
-        self._partial = writing.partial(self.path)
+        self._unfinished = Unfinished(self.path)
         self._geometry = geometry
         self._attributes = {"units": "MeV", "geometry": geometry.name, "geometry_digest": geometry.digest}
         self._attributes |= attributes or {}
@@ -146,15 +145,11 @@ class Writer:
         self._showers = np.empty((0, geometry.n_cells), np.float32)  # not a whole chunk yet
 
     def __enter__(self) -> "Writer":
-        writing.refuse_existing(self.path)
-        with writing.refusals(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            writing.need_room(self.path.parent, 0)
-            self._file = h5py.File(self._partial, "w")
+        self._file = self._unfinished.begin()
         try:
             self._create()
         except BaseException:
-            self._discard()
+            self._unfinished.discard()
             raise
         return self
 
@@ -178,7 +173,7 @@ class Writer:
         self._write(incident_energy, chunks)
 
     def _write(self, incident_energy: np.ndarray, chunks: Sequence[bytes]) -> None:
-        writing.need_room(self._partial, sum(map(len, chunks)) + incident_energy.nbytes)
+        writing.need_room(self._unfinished.partial, sum(map(len, chunks)) + incident_energy.nbytes)
         first, last = self._rows, self._rows + len(incident_energy)
         self._of_energies.resize(last, axis=0)
         self._of_showers.resize(last, axis=0)
@@ -189,14 +184,13 @@ class Writer:
 
     def __exit__(self, kind, *error) -> None:
         if kind is not None:
-            return self._discard()
+            return self._unfinished.discard()
         try:
             if len(self._energies):
                 self._write(self._energies, [pack(self._showers, self._compression)])
-            self._file.close()
-            os.replace(self._partial, self.path)
+            self._unfinished.keep()
         except BaseException:
-            self._discard()
+            self._unfinished.discard()
             raise
 
     def _create(self) -> None:
@@ -207,11 +201,6 @@ class Writer:
         self._of_showers = self._file.create_dataset(
             SHOWERS_KEY, (0, width), "<f4", maxshape=(None, width), chunks=(CHUNK_ROWS, width), **filters
         )
-
-    def _discard(self) -> None:
-        with contextlib.suppress(Exception):  # HDF5 may fail to close what it failed to write
-            self._file.close()
-        self._partial.unlink(missing_ok=True)
 
 
 class _Source:

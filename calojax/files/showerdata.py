@@ -5,8 +5,6 @@
 the package itself, https://github.com/FLC-QU-hep/ShowerData, version 0.7.0. Letters: N showers, H hits.
 """
 
-import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +14,7 @@ import numpy as np
 
 from calojax import writing
 from calojax.files import hdf5
+from calojax.files.unfinished import Unfinished
 from calojax.geometry import Cylinder
 
 KEYS = ("showers", "energies", "directions", "pdg", "shower_ids", "num_points", "shape")
@@ -45,7 +44,7 @@ class Writer:
 
     def __init__(self, path: str | Path, geometry: Cylinder, attributes: dict[str, Any], *, showers: int):
         self.path = Path(path)
-        self._partial = writing.partial(self.path)
+        self._unfinished = Unfinished(self.path)
         self._centres = geometry.centres.astype(np.float32)
         self._attributes = UNITS | {
             "geometry": geometry.name,
@@ -56,10 +55,7 @@ class Writer:
         self._showers, self._rows, self._most_hits = showers, 0, 0
 
     def __enter__(self) -> "Writer":
-        writing.refuse_existing(self.path)
-        with writing.refusals(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = h5py.File(self._partial, "w")
+        self._file = self._unfinished.begin()
         self._file.attrs.update(self._attributes)
         columns = {
             "showers": ((), _LISTS),
@@ -84,7 +80,7 @@ class Writer:
         values = np.concatenate([self._centres[index], np.asarray(energy, np.float32)[:, None]], axis=1)
         rows = slice(self._rows, self._rows + n)
         with writing.refusals(self.path):
-            writing.need_room(self._partial, values.nbytes + _HEAP_BYTES * n)
+            writing.need_room(self._unfinished.partial, values.nbytes + _HEAP_BYTES * n)
             _write_lists(self._datasets["showers"], rows.start, _lists(values, counts))
             self._datasets["energies"][rows] = np.asarray(incident_energy, np.float32)[:, None]
             self._datasets["directions"][rows] = (0.0, 0.0, 1.0)
@@ -98,17 +94,14 @@ class Writer:
             if kind is None:
                 self._finish()
         finally:
-            with contextlib.suppress(OSError):
-                self._file.close()
-            self._partial.unlink(missing_ok=True)
+            self._unfinished.discard()
 
     def _finish(self) -> None:
         if self._rows != self._showers:
             raise ValueError(f"{self._rows} showers in a file for {self._showers}")
         with writing.refusals(self.path):
             self._file["shape"] = np.array([self._showers, self._most_hits, _COLUMNS])
-            self._file.close()
-            os.replace(self._partial, self.path)
+            self._unfinished.keep()
 
 
 def stream(path: str | Path, rows: int = 2048) -> Iterator[Points]:

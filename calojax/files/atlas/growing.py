@@ -1,15 +1,13 @@
 """An HDF5 file of events that grows block by block, under a temporary name until it is whole."""
 
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from calojax import writing
+from calojax.files.unfinished import Unfinished
 
 _CHUNK_ROWS = 128
 _COMPRESSION = 1  # gzip level
@@ -23,28 +21,24 @@ class Growing:
     """
 
     def __init__(self, path: Path, attributes: Mapping[str, Any], tables: Mapping[str, np.ndarray]):
-        self.path, self._partial = path, writing.partial(path)
+        self.path, self._unfinished = path, Unfinished(path)
         self._attributes, self._tables = dict(attributes), tables
         self.rows = 0
 
     def __enter__(self) -> "Growing":
-        writing.refuse_existing(self.path)
-        with writing.refusals(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            writing.need_room(self.path.parent, 0)
-            self._file = h5py.File(self._partial, "w")
+        self._file = self._unfinished.begin()
         try:
             self._file.attrs.update(self._attributes)
             for key, array in self._tables.items():
                 self._file[key] = array
         except BaseException:
-            self._discard()
+            self._unfinished.discard()
             raise
         return self
 
     def append(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Add n events: arrays (n, ...) by key, the same keys at every call."""
-        writing.need_room(self._partial, sum(array.nbytes for array in arrays.values()))
+        writing.need_room(self._unfinished.partial, sum(array.nbytes for array in arrays.values()))
         first, more = self.rows, len(next(iter(arrays.values())))
         for key, array in arrays.items():
             if key not in self._file:
@@ -72,15 +66,8 @@ class Growing:
     def __exit__(self, kind, *error) -> None:
         try:
             if kind is None:
-                self._file.close()
-                os.replace(self._partial, self.path)
-                return
+                return self._unfinished.keep()
         except BaseException:
-            self._discard()
+            self._unfinished.discard()
             raise
-        self._discard()
-
-    def _discard(self) -> None:
-        with contextlib.suppress(Exception):  # HDF5 may fail to close what it failed to write
-            self._file.close()
-        self._partial.unlink(missing_ok=True)
+        self._unfinished.discard()
