@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import h5py
-import jax
 import numpy as np
 import pytest
 
@@ -30,9 +29,7 @@ def place(tmp_path, monkeypatch):
     exec(TABLE[0], table)
     monkeypatch.setattr(system, "TABLE", table["TABLE"])
     monkeypatch.setattr(systems, "__path__", [*systems.__path__, str(tmp_path / "calojax" / "systems")])
-    jax.config.update("jax_disable_most_optimizations", True)  # compiling takes longer than what is compiled
     yield tmp_path
-    jax.config.update("jax_disable_most_optimizations", False)
     for name in [name for name in sys.modules if name.startswith("calojax.systems.layers")]:
         del sys.modules[name]
     vars(systems).pop("layers", None)

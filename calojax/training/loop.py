@@ -105,7 +105,7 @@ class _Trainer:
     done: int = 0
     phase: int = 0
     unvalidated: bool = False  # the validation of the step reached was broken off
-    validated_at: int = -1
+    validated_at: tuple[int, int] | None = None  # phase, step
     values: dict[str, float] = field(default_factory=dict)
     pending: list[dict[str, Any]] = field(default_factory=list)  # values of steps not logged yet, on the devices
     train_state: step.TrainState = field(init=False)
@@ -273,7 +273,7 @@ class _Trainer:
                 sums.append(evaluate(self.train_state.ema, model, batch, np.int32(number)))
                 jax.block_until_ready(sums[-1])
                 self._leave_if_asked(now=False)
-        self.unvalidated, self.validated_at = False, self.done
+        self.unvalidated, self.validated_at = False, (self.phase, self.done)
         totals = jax.tree.map(lambda *pairs: np.sum(pairs, axis=0, dtype=np.float64), *jax.device_get(sums))
         found = {f"validation/{name}": float(term / weight) for name, (term, weight) in totals.items()}
         self.lines.write(self.done, phase.name, self.seconds(), found)
@@ -320,7 +320,7 @@ class _Trainer:
             "versions": folder.versions(),
         }
         last = max((number for number, phase in enumerate(self.phases) if isinstance(phase, Phase)), default=0)
-        validated = self.validated_at == self.done and self.phase == last  # losses of two phases do not compare
+        validated = self.validated_at == (last, self.done)  # losses of two phases do not compare
         self.checkpoints.save(self.train_state, meta, loss=_loss(self.values, "validation/") if validated else None)
 
     def restore(self, at: int) -> None:

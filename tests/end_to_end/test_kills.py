@@ -13,12 +13,6 @@ from calojax import system
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch):
-    """All that is compared here was compiled in the same way; most of a process is compiling."""
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-
-
 def differences(job, top, rounds, **how):
     """In words; whether and where a process was hit is left to chance."""
     cache = Path(os.environ["XDG_CACHE_HOME"])

@@ -16,7 +16,6 @@ CHECKOUT = Path(calojax.__file__).parents[1]
 QUICK = CHECKOUT / "experiments" / "pyramid" / "quick.toml"
 CUT = ("training.steps=20", "training.batch=8", "training.tile=8", "model.hidden=4", "model.cell_hidden=4")
 CUT += ("model.components=2",)
-QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes longer than what is compiled
 
 pytestmark = [
     pytest.mark.slow,
@@ -67,7 +66,7 @@ def test_the_installed_package_is_not_the_checkout(installed, tmp_path):
 @pytest.mark.skipif(not QUICK.is_file(), reason="needs experiments/pyramid/quick.toml")
 def test_the_demonstration_runs_far_from_the_checkout(installed, tmp_path):
     settings = [part for setting in CUT for part in ("--set", setting)]
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | QUICKLY
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     out = said(installed, "-m", "calojax", "demo", "--out", "shown", *settings, cwd=tmp_path, env=environment)
     assert "E_tot / E_inc" in out
     assert (tmp_path / "shown" / "report" / "index.html").is_file()

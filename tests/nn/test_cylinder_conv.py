@@ -28,14 +28,6 @@ def given(kernel, inputs=2, outputs=3, grid=GRID, n=2):
     return rng.normal(size=(n, *grid, inputs)).astype(np.float32), weight
 
 
-@pytest.fixture(autouse=True)
-def quickly_compiled():
-    """What is compiled here runs once, for milliseconds."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_forms_agree_and_are_sums_over_taps(case):
     """In values, and in gradients with each other."""

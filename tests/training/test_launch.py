@@ -38,7 +38,6 @@ window = 64
 """
 pytestmark = pytest.mark.slow
 PROGRAM = "import sys; from calojax import cli; sys.exit(cli.main(sys.argv[1:]))"
-QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes longer than what is compiled
 # Commands one after another in processes that are joined once; prints the exit code of each.
 SEVERAL = """
 import json, sys
@@ -62,7 +61,7 @@ def as_slurm(index: int, job: int) -> dict[str, str]:
     """What srun tells the task `index` of two on this machine; one device each is compiled for in half the time."""
     told = {"JOB_ID": job, "STEP_NODELIST": "localhost", "NTASKS": 2, "PROCID": index, "LOCALID": index}
     told |= {"STEP_NUM_NODES": 1}
-    return os.environ | QUICKLY | {"XLA_FLAGS": ""} | {f"SLURM_{name}": str(value) for name, value in told.items()}
+    return os.environ | {"XLA_FLAGS": ""} | {f"SLURM_{name}": str(value) for name, value in told.items()}
 
 
 def launch(*arguments) -> list[tuple[int, str, str]]:
@@ -83,7 +82,7 @@ def launch(*arguments) -> list[tuple[int, str, str]]:
 def alone(*arguments) -> None:
     """The same in one process."""
     command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
-    subprocess.run(command, env=os.environ | QUICKLY, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")

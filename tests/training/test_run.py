@@ -267,6 +267,25 @@ def test_resuming_in_the_second_phase_changes_nothing(shards, tmp_path, monkeypa
     assert {"cells.loss", "total.loss", "validation/cells.loss"} <= named
 
 
+def test_a_run_left_while_the_second_phase_is_prepared_resumes_from_the_end_of_the_first(shards, tmp_path, monkeypatch):
+    """The step is saved already, with the loss of the first phase: it stays a checkpoint of that phase."""
+    config = replace(CONFIG, split=True, training=replace(TRAINING, checkpoint_every=5))
+    train(shards, tmp_path / "whole", config)
+    make_step = step.make_step
+
+    def left(phase, *inputs):
+        if phase.name == "both":
+            signal.raise_signal(signal.SIGTERM)
+        return make_step(phase, *inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "make_step", left)
+        with pytest.raises(KeyboardInterrupt):
+            train(shards, tmp_path / "run", config)
+    train(shards, tmp_path / "run", config, resume=True)
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
 def set_bias(shards, params, config):
     return params | {"total": params["total"] | {"bias": np.array([0.5, -0.5], np.float32)}}
 

@@ -79,8 +79,10 @@ class Smoothing:
     end: Annotated[float, "from where on it is 100; linear in between"] = 0.6
 
     def __post_init__(self):
-        if not 0 <= self.hold <= self.end <= 1:
-            raise errors.field("smoothing", "hold", self.hold, f"it must lie between 0 and end, {self.end}, at most 1")
+        if not 0 <= self.end <= 1:
+            raise errors.field("smoothing", "end", self.end, "it must lie between 0 and 1")
+        if not 0 <= self.hold <= self.end:
+            raise errors.field("smoothing", "hold", self.hold, f"it must lie between 0 and end, {self.end}")
 
 
 @dataclass(frozen=True)

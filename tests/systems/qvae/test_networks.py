@@ -17,14 +17,6 @@ GRID, NODES, N = (3, 4, 6), 16, 3
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quickly_compiled():
-    """What is compiled here runs once, for milliseconds."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def given(grid=GRID):
     keys = jax.random.split(KEY, 4)
     u = jnp.maximum(5 * jax.random.normal(keys[0], (N, *grid)), 0)
