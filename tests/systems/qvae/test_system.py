@@ -62,6 +62,16 @@ def test_regularisation_changes_loss_and_gradient(model, batch, changed):
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient["prior"]))
 
 
+def test_what_is_said_best_of_several_energies_has_their_mean():
+    """Minimised on a grid; skewed energies, so that the mean of u is another."""
+    u = jnp.log(jnp.exp(jnp.asarray([3.0, 8.0, 8.5, 9.0])))
+    said = jnp.linspace(3.0, 9.0, 60_001)
+    loss = losses.deviance(u[:, None], said).sum(0)
+    assert float(said[loss.argmin()]) == pytest.approx(float(jnp.log(jnp.exp(u).mean())), abs=2e-3)
+    near = losses.deviance(u, u + 1e-2) / jnp.exp(u / 2)
+    np.testing.assert_allclose(near, 1e-4, rtol=1e-2)  # the published one
+
+
 def test_a_prior_that_is_not_trained_yet_may_not_pull():
     with pytest.raises(InputError, match="joint"):
         Config(losses=Losses(prior_energy=0.01))
@@ -129,5 +139,5 @@ def test_a_prior_begins_with_the_frequencies_of_the_bits(prepared, model, small)
 
 
 def test_joint_training_moves_both_in_every_step(small):
-    (phase, _) = system.phases(dataclasses.replace(small, joint=True))
-    assert [update.trainable for update in phase.updates] == [("encoder", "decoder"), ("prior",)]
+    (_, phase, _) = system.phases(dataclasses.replace(small, joint=True))
+    assert [update.trainable for update in phase.updates] == [("encoder", "decoder", "linear"), ("prior",)]
