@@ -29,11 +29,17 @@ def write(folder: Path) -> None:
         path.write_text(text)
 
 
+def add(folder: Path | str) -> None:
+    """Make the written files importable as if they lay in the package, and the table that of the page, for good."""
+    system.TABLE.update(table())
+    systems.__path__.append(str(Path(folder) / "calojax" / "systems"))
+
+
 @contextmanager
 def known(folder: Path | str) -> Iterator[None]:
-    """The written files can be imported as if they lay in the package, and the table is the page's."""
-    places = [*systems.__path__, str(Path(folder) / "calojax" / "systems")]
-    with mock.patch.object(system, "TABLE", table()), mock.patch.object(systems, "__path__", places):
+    """The same for a while, without whatever else a test has put into the table."""
+    with mock.patch.dict(system.TABLE, clear=True), mock.patch.object(systems, "__path__", [*systems.__path__]):
+        add(folder)
         yield
     for name in [name for name in sys.modules if name.startswith("calojax.systems.layers")]:
         del sys.modules[name]

@@ -39,12 +39,10 @@ window = 64
 pytestmark = pytest.mark.slow
 KNOWING = f"""
 import sys
-from contextlib import ExitStack
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from calojax import cli
 from tests import layers
-knowing = ExitStack()
-knowing.enter_context(layers.known(sys.argv.pop(1)))
+layers.add(sys.argv.pop(1))
 """
 PROGRAM = KNOWING + "sys.exit(cli.main(sys.argv[1:]))"
 # Commands one after another in processes that are joined once; prints the exit code of each.
