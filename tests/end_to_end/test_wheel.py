@@ -31,9 +31,10 @@ pytestmark = [
 ]
 
 
-def said(*command, **where) -> str:
-    """What a command prints; an assertion if it fails."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **where)
+def said(*command, cwd=None) -> str:
+    """What a command prints, wherever the checkout is for the tests; an assertion if it fails."""
+    known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=cwd, env=known)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -74,7 +75,6 @@ def test_the_installed_package_is_not_the_checkout(installed, tmp_path):
 @pytest.mark.skipif(not QUICK.is_file(), reason="needs experiments/pyramid/quick.toml")
 def test_the_demonstration_runs_far_from_the_checkout(installed, tmp_path):
     settings = [part for setting in CUT for part in ("--set", setting)]
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    out = said(installed, "-c", DEMONSTRATION, "demo", "--out", "shown", *settings, cwd=tmp_path, env=environment)
+    out = said(installed, "-c", DEMONSTRATION, "demo", "--out", "shown", *settings, cwd=tmp_path)
     assert "E_tot / E_inc" in out
     assert (tmp_path / "shown" / "report" / "index.html").is_file()
