@@ -20,12 +20,17 @@ pytestmark = pytest.mark.slow
 def test_showers_come_back_from_the_grid(model, batch, events, small):
     tile = {name: array[0] for name, array in batch.items()}
     known, incident, cells = model.constants, jnp.asarray(events[0][:8]), jnp.asarray(events[1][:8])
-    read = showers.of_hits(tile, small.model.nodes, known)
-    dense = showers.of_cells(incident, cells, small.model.nodes, known)
+
+    @jax.jit
+    def there_and_back():
+        read = showers.of_hits(tile, small.model.nodes, known)
+        sure = Decoded(jnp.where(read.u > 0, 50.0, -50.0), jnp.where(read.u > 0, read.u, 7.0))
+        drawn = showers.drawn(sure, incident, jnp.zeros(cells.shape), known)
+        return read, showers.of_cells(incident, cells, small.model.nodes, known), drawn
+
+    read, dense, drawn = there_and_back()
     np.testing.assert_allclose(read.u, dense.u, rtol=1e-6)
     np.testing.assert_array_equal(read.bits, dense.bits)
-    sure = Decoded(jnp.where(read.u > 0, 50.0, -50.0), jnp.where(read.u > 0, read.u, 7.0))
-    drawn = showers.drawn(sure, incident, jnp.zeros(cells.shape), known)
     np.testing.assert_allclose(drawn, cells, rtol=1e-4)
     np.testing.assert_array_equal(drawn > 0, cells > 0)
 
@@ -82,7 +87,8 @@ def test_the_prior_is_trained_alone_and_its_chains_hold_the_energies(model, batc
     assert not any(np.any(leaf) for name in ("encoder", "decoder") for leaf in jax.tree.leaves(gradient[name]))
     assert np.any(gradient["prior"].weights)
     np.testing.assert_array_equal(np.asarray(gradient["prior"].weights)[~np.asarray(model.constants.mask)], 0.0)
-    bits = showers.conditions(batch["incident_energy"].ravel(), small.model.nodes, model.constants)[1]
+    of = jax.jit(lambda incident: showers.conditions(incident, small.model.nodes, model.constants)[1])
+    bits = of(batch["incident_energy"].ravel())
     np.testing.assert_array_equal(state["chains"][:, 0], bits[: small.prior.chains])
     assert state["chains"].shape == model.state["chains"].shape
 
