@@ -56,7 +56,7 @@ TINY = """
 system = "tiny"
 split = true
 [training]
-steps = 60
+steps = 40
 batch = 16
 tile = 8
 warmup_steps = 5
