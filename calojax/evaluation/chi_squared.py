@@ -2,41 +2,76 @@
 
     chi2 = sum_b (P_b sqrt(M/N) - Q_b sqrt(N/M))^2 / (P_b + Q_b)
 
-over 30 equal bins between the extremes of the reference, in which N reference and M other showers give the counts P and
-Q; what lies beyond is in the last bins, and empty ones do not count. Not divided by degrees of freedom: about the number
-of occupied bins if both are alike, whatever N and M. An octave reaches from 2^(k - 1/2) to 2^(k + 1/2) MeV. Source: the
-CaloQVAE line (arXiv:2410.22870 and its public code), which selects models by the mean over energies of this chi2 with
-N = M; its bins also depend on the other samples.
+over 30 equal bins between the extremes of the reference, in which N reference and M other showers give the counts P
+and Q; what lies beyond is in the last bins, and empty ones do not count. Not divided by degrees of freedom: about the
+number of occupied bins if both are alike, whatever N and M. An octave reaches from 2^(k - 1/2) to 2^(k + 1/2) MeV.
+Source: the CaloQVAE line (arXiv:2410.22870 and its public code), which selects models by the mean over energies of this
+chi2 with N = M; its bins also depend on the other samples.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from calojax.evaluation import histograms
+from calojax.evaluation import arrays, histograms
 from calojax.evaluation.digest import Digest
-from calojax.evaluation.jackknife import BLOCKS, jackknife
+from calojax.evaluation.jackknife import BLOCKS, Estimate, jackknife
 from calojax.evaluation.measures import Measured
 
 _BINS = 30
 _REASON = "fewer than two showers of some octave in either sample"
 
 
+class Octaves(NamedTuple):
+    """k (O,): the octaves from the reference's lowest to its highest, around 2^k MeV; chi2 (O,) of each, and mean over
+    those with two showers in both samples, with errors; n (O, 2): showers of both samples."""
+
+    k: np.ndarray
+    chi2: Estimate
+    mean: Estimate
+    n: np.ndarray
+
+
 def of_response(reference: Digest, other: Digest) -> dict[str, Measured]:
     """chi2.e_tot.<octave>, from the reference's lowest on, and chi2.e_tot.mean over those with showers in both."""
-    samples = (reference, other)
-    octaves = [octave(one.sample.incident_energy) for one in samples]
-    found = np.arange(octaves[0].min(), octaves[0].max() + 1)
-    ratios = [one.e_tot / one.sample.incident_energy for one in samples]
-    inside = [[ratio[each == k] for k in found] for ratio, each in zip(ratios, octaves, strict=True)]
+    ours, theirs = ((one.sample.incident_energy, one.e_tot) for one in (reference, other))
+    found = response_chi2(*ours, *theirs, octaves=octave(reference.frame.bins.edges))
+    measured = {}
+    for i, k in enumerate(found.k):
+        more = {"energy_low": 2.0 ** (k - 0.5), "energy_high": 2.0 ** (k + 0.5)}
+        n = (int(found.n[i, 0]), int(found.n[i, 1]))
+        one = Measured(float(found.chi2.value[i]), float(found.chi2.error[i]), _REASON, more, power=0.0, n=n)
+        measured[f"chi2.e_tot.{i}"] = one
+    return measured | {
+        "chi2.e_tot.mean": Measured(float(found.mean.value), float(found.mean.error), _REASON, {}, power=0.0)
+    }
+
+
+def response_chi2(
+    incident_energy: np.ndarray,
+    energy: np.ndarray,
+    other_incident_energy: np.ndarray,
+    other_energy: np.ndarray,
+    *,
+    octaves: np.ndarray | None = None,
+) -> Octaves:
+    """chi2 of E_tot / E_inc, octave by octave: energies (N,) of the reference, (M,) of other showers, MeV.
+
+    octaves: from the smallest to the largest of these, default those of the reference.
+    """
+    given = []
+    for incident, total in ((incident_energy, energy), (other_incident_energy, other_energy)):
+        total = arrays.series(total, "energies")
+        given.append((arrays.incident_energies(incident, len(total)), total))
+    octaves = octave(given[0][0]) if octaves is None else octaves
+    k = np.arange(octaves.min(), octaves.max() + 1)
+    inside = [[(total / incident)[octave(incident) == one] for one in k] for incident, total in given]
     counts = [np.stack(parts, axis=1) for parts in zip(*map(_counts, *inside), strict=True)]
     value, error = jackknife(_with_mean, *counts)
-    n = [[len(values) for values in parts] for parts in inside]
-    enough = np.array([min(pair) >= 2 * BLOCKS for pair in zip(*n, strict=True)])
+    n = np.array([[len(values) for values in parts] for parts in inside]).T
+    enough = n.min(axis=1) >= 2 * BLOCKS
     error = np.where([*enough, enough.any()], error, np.nan)
-    measured = {}
-    for i, k in enumerate(found):
-        more = {"energy_low": 2.0 ** (k - 0.5), "energy_high": 2.0 ** (k + 0.5)}
-        measured[f"chi2.e_tot.{i}"] = Measured(value[i], error[i], _REASON, more, power=0.0, n=(n[0][i], n[1][i]))
-    return measured | {"chi2.e_tot.mean": Measured(value[-1], error[-1], _REASON, {}, power=0.0)}
+    return Octaves(k, Estimate(value[:-1], error[:-1]), Estimate(value[-1], error[-1]), n)
 
 
 def chi2_of_counts(reference: np.ndarray, other: np.ndarray) -> np.ndarray:

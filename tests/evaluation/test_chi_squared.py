@@ -48,3 +48,24 @@ def test_beyond_the_reference_everything_is_in_the_last_bins():
     truth, other = np.linspace(0.9, 1.1, 300), np.full(300, 5.0)
     p, q = (counts.sum(axis=0) for counts in chi_squared._counts(truth, other))
     assert p.sum() == q.sum() == q[-1] == 300
+
+
+def test_energies_are_compared_within_octaves():
+    draw = np.random.default_rng(0)
+    incident = np.exp(draw.uniform(np.log(300), np.log(60_000), 10_000))
+    truth, other = (incident * draw.normal(1.0, 0.1, len(incident)) for _ in range(2))
+    worse = np.where(incident < 1000, 1.1 * other, other)
+    found, at_floor = (evaluation.response_chi2(incident, truth, incident, e) for e in (worse, other))
+    assert found.mean.value > 2 * at_floor.mean.value
+    assert 2.0 ** found.k[found.chi2.value > 100].max() <= 1024
+    assert found.chi2.error[0] > 0 and found.n.sum() == 20_000
+
+
+def test_an_octave_that_one_half_of_the_reference_has_not_says_so(toy, draw):
+    incident, showers = draw(40, 1)
+    incident[7] = 1e6
+    found = evaluation.judge((incident, showers), draw(40, 2), toy, level="quick", progress=False)
+    last = max(
+        (name for name in found if name.startswith("chi2.e_tot.")), key=lambda n: found[n].more.get("energy_low", 0)
+    )
+    assert found[last].value is None and found[last].reason == "fewer than two showers of some octave in either sample"

@@ -15,6 +15,7 @@ from calojax import digests, geometry, shards, writing
 from calojax.errors import InputError
 from calojax.files import calochallenge, layouts
 from calojax.files.atlas import reading as atlas
+from calojax.files.calochallenge import Showers
 from calojax.geometry import Cylinder
 from calojax.shards import Field
 from calojax.systems.qvae import transform
@@ -86,19 +87,25 @@ def detector(sources: list[Path], data: Data) -> Cylinder:
     return atlas.cylinder(first)
 
 
+def read(path: Path, cylinder: Cylinder, data: Data) -> Showers:
+    """All showers of a file, float32 MeV, as `prepare` sees them."""
+    incident, showers, _ = (np.concatenate(parts) for parts in zip(*_read([path], cylinder, data, None), strict=True))
+    return Showers(incident, showers)
+
+
 def _blocks(sources: list[Path], cylinder: Cylinder, data: Data) -> Iterator[_Block]:
     """Blocks of all showers, or of the first `data.rows`."""
     left = data.rows
-    for block in _read(sources, cylinder, data):
+    for block in _read(sources, cylinder, data, "prepare"):
         yield _Block(*(array[:left] for array in block))
         if left is not None and (left := left - len(block.incident_energy)) <= 0:
             return
 
 
-def _read(sources: list[Path], cylinder: Cylinder, data: Data) -> Iterator[_Block]:
+def _read(sources: list[Path], cylinder: Cylinder, data: Data, progress: str | None) -> Iterator[_Block]:
     kinds = {layouts.reader(path).name for path in sources}
     if kinds == {"atlas"}:
-        for block in atlas.stream(sources, cylinder, progress="prepare", negatives=data.negatives):
+        for block in atlas.stream(sources, cylinder, progress=progress, negatives=data.negatives):
             yield _Block(*block)
     elif "atlas" in kinds:
         raise InputError(
@@ -108,7 +115,7 @@ def _read(sources: list[Path], cylinder: Cylinder, data: Data) -> Iterator[_Bloc
             remedy="prepare them apart",
         )
     else:
-        for incident, showers in calochallenge.stream(sources, cylinder, progress="prepare"):
+        for incident, showers in calochallenge.stream(sources, cylinder, progress=progress):
             yield _Block(incident, showers, np.zeros(len(incident), np.int32))
 
 
