@@ -176,7 +176,8 @@ def generate(
         request = generation.request(loaded, given, seed, chunk=chunk, format=format)
         showers, compression = len(given["incident_energy"]), loaded.config.generation.compression
         attributes = generation.attributes(loaded, seed, showers) | {"request": json.dumps(request)}
-        layout = layouts.named(format, cylinder, attributes, compression, showers)
+        sub_voxels = loaded.manifest.tables.get("probabilities")
+        layout = layouts.named(format, cylinder, attributes, compression, showers, sub_voxels)
         sink = generation.Files(out, layout, request, resume=resume)
     return generation.run(
         loaded.system,

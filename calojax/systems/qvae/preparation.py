@@ -16,8 +16,8 @@ import numpy as np
 from calojax import digests, geometry, shards, writing
 from calojax.errors import InputError
 from calojax.files import calochallenge, layouts
+from calojax.files.atlas import probabilities, units
 from calojax.files.atlas import reading as atlas
-from calojax.files.atlas import units
 from calojax.files.atlas.voxels import RawFile
 from calojax.files.calochallenge import Showers
 from calojax.geometry import Cylinder
@@ -67,6 +67,7 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
             sources=_sources(sources, cylinder),
             selections={CLEANED: cleaned, IN_MEV: sum(map(_is_raw_in_mev, sources))},
             statistics={"most hits": fullest, "mean of u": mean, "width of u": width},
+            tables=_sub_voxels(sources, cylinder),
         )
 
 
@@ -148,10 +149,20 @@ def _refuse_fractions(path: Path, cylinder: Cylinder) -> None:
 
 
 def _is_raw_in_mev(path: Path) -> bool:
+    return _is_raw(path) and atlas.summary(path).unit == units.MEV
+
+
+def _is_raw(path: Path) -> bool:
     if layouts.reader(path).name != "atlas":
         return False
     with atlas.opened(path) as file:
-        return isinstance(file, RawFile) and file.unit == units.MEV
+        return isinstance(file, RawFile)
+
+
+def _sub_voxels(sources: list[Path], cylinder: Cylinder) -> dict[str, np.ndarray]:
+    """probabilities (V, 3) of the sub-voxels, which generated files pass on, if the sources have some."""
+    found = probabilities.of_cells(sources, cylinder) if all(map(_is_raw, sources)) else None
+    return {} if found is None else {"probabilities": found}
 
 
 def _sources(sources: list[Path], cylinder: Cylinder) -> list[shards.Source]:

@@ -116,13 +116,18 @@ def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[s
 
 
 def conditions(path: Path, config: Config, manifest: shards.Manifest) -> dict[str, np.ndarray]:
-    """Incident energies (N,), MeV, of an ATLAS or CaloChallenge file; its showers (N, V) too for a reconstruction."""
+    """Incident energies (N,), MeV, of an ATLAS or CaloChallenge file; its showers (N, V) too for a reconstruction.
+
+    The places of the particles in a raw ATLAS file do not change the showers; they go with them into a file.
+    """
+    is_atlas = layouts.reader(path).name == "atlas"
+    places = atlas.read_places(path) if is_atlas else {}
     if config.generation.latent == "posterior":
         found = preparation.read(path, geometry.from_json(manifest.geometry), config.data)
         transform.check(found.showers, found.incident_energy, str(path))
-        return {"incident_energy": found.incident_energy, "showers": found.showers}
-    read = atlas.read_energies if layouts.reader(path).name == "atlas" else calochallenge.read_energies
-    return {"incident_energy": read(path)}
+        return {"incident_energy": found.incident_energy, "showers": found.showers} | places
+    read = atlas.read_energies if is_atlas else calochallenge.read_energies
+    return {"incident_energy": read(path)} | places
 
 
 def evaluate(
