@@ -94,7 +94,7 @@ class AtlasVoxels(NamedTuple):
     rows: int = 1
 
     def pack(self, block: Block) -> Piece:
-        return _hits(block) | {key: block.conditions[key] for key in PLACE_KEYS if key in block.conditions}
+        return {**_hits(block)} | {key: block.conditions[key] for key in PLACE_KEYS if key in block.conditions}
 
     def write(self, path: Path, pieces: Iterable[Piece]) -> None:
         with atlas.Writer(path, self.geometry, self.attributes, probabilities=self.probabilities) as writer:

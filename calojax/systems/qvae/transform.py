@@ -46,7 +46,8 @@ def inverse(u: Array, incident_energy: Array) -> Array:
 
 def takes(showers: np.ndarray, incident_energy: np.ndarray) -> np.ndarray:
     """(N,) bool: showers (N, V) all of whose voxels lie from 0 to below their incident energy (N,)."""
-    return ((showers >= 0) & (showers < np.asarray(incident_energy).reshape(-1, 1))).all(axis=1)
+    inside = (showers >= 0) & (showers < np.asarray(incident_energy).reshape(-1, 1))
+    return np.all(inside, axis=1)
 
 
 class Outside(NamedTuple):
