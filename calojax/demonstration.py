@@ -87,7 +87,8 @@ def demonstrate(system: str, folder: Path, *, settings: Sequence[str] = (), prog
     energies = np.tile(held_out.incident_energy, _REPEATS)
     generated = verbs.generate(loaded, energies, out=folder / "generated.hdf5", progress=progress)
     report = folder / "report"
-    verbs.evaluate(held_out, generated, cylinder, report, train=training, level="quick", progress=progress)
+    own = loaded if hasattr(loaded.system, "evaluate") else None
+    verbs.evaluate(held_out, generated, cylinder, report, train=training, level="quick", run=own, progress=progress)
     checks = compare(held_out, layouts.read(Path(str(generated)), cylinder), cylinder)
     return Demo(folder, report / "index.html", checks)
 

@@ -19,6 +19,11 @@ and those that generate showers have
     conditions(path, config, manifest) -> {name: (N, ...)}
                                                      of every shower of a file in the layout of the system's data
 
+A system that has more to be judged than showers has
+
+    evaluate(model, reference, config, manifest, level) -> (metrics, curves)
+                                                     by name, of a file or of arrays; level: of the judge
+
 Its `Config` lives in a module `config` beside it that imports no JAX, so that the command line can list every field;
 `Config.data.rows` is how many rows `prepare` reads, from the first on, None for all.
 """

@@ -176,7 +176,8 @@ def generate(
         request = generation.request(loaded, given, seed, chunk=chunk, format=format)
         showers, compression = len(given["incident_energy"]), loaded.config.generation.compression
         attributes = generation.attributes(loaded, seed, showers) | {"request": json.dumps(request)}
-        layout = layouts.named(format, cylinder, attributes, compression, showers)
+        sub_voxels = loaded.manifest.tables.get("probabilities")
+        layout = layouts.named(format, cylinder, attributes, compression, showers, sub_voxels)
         sink = generation.Files(out, layout, request, resume=resume)
     return generation.run(
         loaded.system,
@@ -201,6 +202,8 @@ def evaluate(
     level: str = "standard",
     compare: Mapping[str, Any] | None = None,
     published: bool = False,
+    run: "str | Path | Loaded | None" = None,
+    settings: Iterable[str] = (),
     resume: bool = False,
     progress: bool = True,
 ) -> "Metrics":
@@ -211,7 +214,8 @@ def evaluate(
     trained on, for fair floors and the share of memorised showers. level: quick (no classifiers), standard, or full
     (the protocol of the CaloChallenge). With `out`, a new or empty folder, metrics.json and the report (index.html) are
     written into it; compare: other generators for the report, by name, each showers as above or a folder judged before
-    against the same reference; published: the CaloChallenge's results in the report, as context; resume: go on with the
+    against the same reference; published: the CaloChallenge's results in the report, as context; run: of the generator,
+    for what only its system can say (of the qvae the latent bits), with settings as for `load`; resume: go on with the
     classifiers of an interrupted evaluation into the same folder; if that is done, give what was found, or an
     InputError if it was of something else.
     """
@@ -222,12 +226,13 @@ def evaluate(
     if out is None:
         from calojax import evaluation  # noqa: PLC0415
 
-        _refuse_without_folder(compare=compare, published=published, resume=resume)
+        _refuse_without_folder(compare=compare, published=published, run=run, resume=resume)
         return evaluation.judge(reference, generated, geometry, train=train, level=level, progress=progress)
     from calojax import report  # noqa: PLC0415  (matplotlib)
     from calojax.evaluation import several  # noqa: PLC0415
 
     out = Path(out)
+    own = None if run is None else _own(load(run, settings), reference, geometry, level)
     drawn = (out / report.PAGE).exists()
     found = several.judge(
         reference,
@@ -241,6 +246,7 @@ def evaluate(
         resume=resume,
         drawn=drawn,
         progress=progress,
+        own=own,
     )
     if not drawn:
         with writing.refusals(out, "free some room and judge again into another folder; metrics.json is whole"):
@@ -288,6 +294,25 @@ def info(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
     from calojax import inspection  # noqa: PLC0415
 
     return inspection.inspect(Path(path), verify=verify)
+
+
+def _own(loaded: "Loaded", reference: Any, geometry: Any, level: str) -> Any:
+    """What the system of a run says of a reference beside the judge; InputError if it is of another geometry, or if
+    there is nothing to say."""
+    from calojax import generation  # noqa: PLC0415  (JAX)
+    from calojax import geometry as geometries  # noqa: PLC0415
+    from calojax.evaluation.several import Own  # noqa: PLC0415
+
+    where = f"the run {loaded.name}"
+    if not hasattr(loaded.system, "evaluate"):
+        rule = f"the judge says all there is to say of the system {loaded.manifest.system}"
+        raise InputError(where=where, found="is given to evaluate", rule=rule, remedy="leave --run away")
+    trained_in = geometries.from_json(loaded.manifest.geometry)  # type: ignore[arg-type]
+    if getattr(geometry, "layers", None) != trained_in.layers:  # another threshold is no other geometry
+        rule = "it is judged in that which it was trained on"
+        raise InputError(where=where, found="is of another geometry", rule=rule, remedy="give its --geometry")
+    find = lambda: loaded.system.evaluate(loaded.model, reference, loaded.config, loaded.manifest, level)
+    return Own(generation.described(loaded), find)
 
 
 def _report_losses(run: Path) -> None:

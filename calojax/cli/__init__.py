@@ -245,6 +245,9 @@ def _add_evaluate(commands) -> None:
     depth.add_argument("--full", action="store_true", help="the protocol of the CaloChallenge: hours")
     text = "other generators of the report: their showers, or folders judged before"
     p.add_argument("--compare", type=_named, nargs="+", action="extend", default=[], metavar="NAME=FILE", help=text)
+    text = "of the generator: adds what only its system can say, of the qvae the latent bits of posterior and prior"
+    p.add_argument("--run", type=_path, dest="run_folder", metavar="RUN", help=text)
+    _add_set(p, "generation.sweeps=10000, with --run")
     text = "go on with the classifiers of an interrupted evaluation; done if the folder is, of an equal request"
     p.add_argument("--resume", action="store_true", help=text)
     p.add_argument("--published", action="store_true", help="the CaloChallenge's results in the report, as context")
@@ -252,6 +255,9 @@ def _add_evaluate(commands) -> None:
 
 
 def _evaluate(args) -> str:
+    if args.set and args.run_folder is None:
+        rule, remedy = "only a run has settings", "give --run too"
+        raise InputError(where=f"--set {args.set[0]}", found="has no --run", rule=rule, remedy=remedy)
     metrics = calojax.evaluate(
         args.reference,
         args.generated,
@@ -261,6 +267,8 @@ def _evaluate(args) -> str:
         level="quick" if args.quick else "full" if args.full else "standard",
         compare=_by_name(args.compare),
         published=args.published,
+        run=args.run_folder,
+        settings=args.set,
         resume=args.resume,
     )
     from calojax.evaluation import summary, verdict  # noqa: PLC0415  (NumPy)

@@ -39,6 +39,7 @@ _HOME = {
     "pearson_matrix": "pearson",
     "prdc": "neighbours",
     "response": "energy_response",
+    "response_chi2": "chi_squared",
     "separation_power": "separation",
     "shower_features": "features",
     "summary": "verdicts",

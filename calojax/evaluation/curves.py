@@ -2,6 +2,7 @@
 
 Names: histogram.<family>.edges (C, B + 1), .layers (C,), .<sample> (2, C, B); e_tot_in_bins.edges (n, B + 1),
 .<sample> (2, n, B); response.<sample>, hits.<sample> (4, n): mean, error, width, error; longitudinal.<sample> (2, L),
+sparsity.<sample> (3, L): mean share of empty cells, its error, its spread over showers;
 rings.<sample> (2, R), probability.<sample> (R,); average.<sample> (2, V): mean share of the incident energy per cell;
 pearson.<sample> (R, R), pearson_layer.<sample> (L, L), zoom.<sample>; viewer.<sample>.*; independent.*; example.*;
 bins.*; geometry.*.
@@ -146,7 +147,14 @@ def _profiles(one: Digest) -> dict[str, np.ndarray]:
         "rings": np.stack(jackknife(mean, by_ring, n)),
         "average": np.stack(jackknife(mean, shares, n)).astype(np.float32),
         "probability": probability,
+        "sparsity": _mean_error_and_spread(one.sample.moments.sparsity),
     }
+
+
+def _mean_error_and_spread(values: np.ndarray) -> np.ndarray:
+    """Of showers (N, L): (3, L)."""
+    spread = values.std(axis=0)
+    return np.stack([values.mean(axis=0), spread / np.sqrt(len(values)), spread])
 
 
 def _response_edges(reference: Digest) -> np.ndarray:

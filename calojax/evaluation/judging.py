@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from calojax import geometry as geometries
 from calojax.evaluation import (
     cautions,
+    chi_squared,
     correlations,
     curves,
     digest,
@@ -180,6 +181,7 @@ def _compare(reference: Digest, other: Digest, neighbours: int, rows: int) -> di
     """Everything that a floor is made of in the same way."""
     return (
         measures(reference, other)
+        | chi_squared.of_response(reference, other)
         | distances.of_features(reference, other)
         | distances.of_showers(reference, other, neighbours)
         | correlations.of_layers(reference, other, rows)

@@ -4,16 +4,26 @@ import contextlib
 import dataclasses
 import functools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from calojax import geometry as geometries
 from calojax import writing
 from calojax.evaluation import folder, judging, schema, sources
 from calojax.evaluation.judging import Asked
 from calojax.evaluation.published import published as published_results
-from calojax.evaluation.schema import Metrics
+from calojax.evaluation.schema import Metric, Metrics
+
+
+class Own(NamedTuple):
+    """What a system has to say beside the judge. run: what it was found of, as JSON can hold it; find() -> metrics and
+    curves by name."""
+
+    run: Mapping[str, Any]
+    find: Callable[[], tuple[Mapping[str, Metric], Mapping[str, np.ndarray]]]
 
 
 class Judged(NamedTuple):
@@ -36,10 +46,12 @@ def judge(
     resume: bool,
     drawn: bool,
     progress: bool,
+    own: Own | None = None,
 ) -> Judged:
     """metrics.json of the new folder `out`, and what a report needs beside; arguments as those of `calojax.evaluate`.
 
-    drawn: there is a report already; then others are not judged again where the folder is done.
+    drawn: there is a report already; then others are not judged again where the folder is done; own: what is added to
+    the metrics of the generator.
     """
     geometry = geometries.load(geometry)
     if published and not published_results(geometry.name):
@@ -55,18 +67,22 @@ def judge(
         shown = {"compare": {name: one.digests["generated"] for name, one in beside.items()}, "published": published}
         if done:
             before = {"published": False, "compare": {}, **done.digests, **done.inputs.get("report", {})}
-            now = {**asked.digests, **shown, "level": level}
-            writing.refuse_other_request(out, before | {"level": done.inputs.get("level")}, now, what="folder")
+            before |= {name: done.inputs.get(name) for name in ("level", "run")}
+            now = {**asked.digests, **shown, "level": level, "run": own and dict(own.run)}
+            writing.refuse_other_request(out, before, now, what="folder")
             if drawn:
                 return Judged(done, {})
         saved = place and place / "classifiers"
         if progress and not done:
             judging.announce([asked, *(one for one in beside.values() if isinstance(one, Asked))], saved)
+        more = own.find() if own and not done else ({}, {})  # first: what it refuses is known before hours have passed
         find = functools.partial(judging.judge_read, saved=saved, progress=progress)
         metrics = done or find(asked)
         found = {name: find(one) if isinstance(one, Asked) else one for name, one in beside.items()}
         if place:
-            metrics = dataclasses.replace(metrics, inputs={**metrics.inputs, "report": shown})
+            inputs = {**metrics.inputs, "report": shown} | ({"run": dict(own.run)} if own else {})
+            found_metrics, curves = {**metrics.metrics, **more[0]}, {**metrics.curves, **more[1]}
+            metrics = dataclasses.replace(metrics, inputs=inputs, metrics=found_metrics, curves=curves)
             metrics.save(place)
     return Judged(metrics, found)
 

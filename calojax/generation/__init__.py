@@ -13,6 +13,7 @@ _HOME = {
     "Showers": "sinks",
     "Voxels": "layouts",
     "attributes": "origin",
+    "described": "origin",
     "request": "origin",
     "run": "engine",
 }

@@ -11,6 +11,7 @@ import numpy as np
 
 from calojax.errors import InputError
 from calojax.files import atlas, calochallenge, showerdata
+from calojax.files.atlas.voxels import PLACE_KEYS
 from calojax.generation.sinks import Block, cut, scatter
 
 Piece = Mapping[str, np.ndarray]
@@ -83,24 +84,27 @@ class Points(NamedTuple):
 class AtlasVoxels(NamedTuple):
     """The raw files of ATLAS voxels: fractions of the incident energy, layer by layer, with the bins of each voxel.
 
-    geometry: a Cylinder; attributes: written into the file.
+    geometry: a Cylinder; attributes: written into the file; probabilities (V, 3): of sub-voxels, if they are known.
+    Places of the particles that are among the conditions are written too.
     """
 
     geometry: Any
     attributes: dict[str, Any]
+    probabilities: np.ndarray | None = None
     rows: int = 1
 
     def pack(self, block: Block) -> Piece:
-        return _hits(block)
+        return {**_hits(block)} | {key: block.conditions[key] for key in PLACE_KEYS if key in block.conditions}
 
     def write(self, path: Path, pieces: Iterable[Piece]) -> None:
-        with atlas.Writer(path, self.geometry, self.attributes) as writer:
+        with atlas.Writer(path, self.geometry, self.attributes, probabilities=self.probabilities) as writer:
             for piece in pieces:
-                conditions = {"incident_energy": piece["incident_energy"]}
+                conditions = {key: piece[key] for key in ("incident_energy", *PLACE_KEYS) if key in piece}
                 for block in cut(Block(conditions, piece["counts"], piece["index"], piece["energy"]), _ROWS):
                     showers = np.zeros((len(block.counts), self.geometry.n_cells), np.float32)
                     scatter(block, showers)
-                    writer.append(block.conditions["incident_energy"], showers)
+                    places = {key: block.conditions[key] for key in PLACE_KEYS if key in block.conditions}
+                    writer.append(block.conditions["incident_energy"], showers, places)
 
 
 def _hits(block: Block) -> Piece:
@@ -109,7 +113,12 @@ def _hits(block: Block) -> Piece:
 
 
 def named(
-    format: str, geometry: Any, attributes: dict[str, Any], compression: int, showers: int
+    format: str,
+    geometry: Any,
+    attributes: dict[str, Any],
+    compression: int,
+    showers: int,
+    probabilities: np.ndarray | None = None,
 ) -> Voxels | Points | AtlasVoxels:
     """The layout called "voxels", "points" or "atlas"; InputError for another name."""
     if format == "voxels":
@@ -117,7 +126,7 @@ def named(
     if format == "points":
         return Points(geometry, attributes, showers)
     if format == "atlas":
-        return AtlasVoxels(geometry, attributes)
+        return AtlasVoxels(geometry, attributes, probabilities)
     raise InputError(
         where="format", found=f"is {format}", rule="it must be voxels, points or atlas", remedy="give one of them"
     )

@@ -30,6 +30,17 @@ def attributes(loaded: Any, seed: int, showers: int) -> dict[str, Any]:
     }
 
 
+def described(loaded: Any) -> dict[str, Any]:
+    """A trained run, as JSON can hold it. loaded: a training.Loaded."""
+    return {
+        "name": loaded.name,
+        "system": loaded.manifest.system,
+        "step": loaded.step,
+        "config_digest": configuration.digest(loaded.config),
+        "parameters": _digest(jax.tree.leaves((loaded.model.params, loaded.model.state))),
+    }
+
+
 def request(loaded: Any, conditions: Mapping[str, np.ndarray], seed: int, **more: Any) -> dict[str, Any]:
     """What decides the bytes of a file of showers, as JSON can hold it: its origin, the parameters, the conditions, the
     code, the kind of device, how it multiplies matrices, and `more`."""

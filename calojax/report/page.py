@@ -17,6 +17,7 @@ from calojax.report import (
     comparison,
     cylinders,
     frame,
+    latent,
     matrices,
     profiles,
     roc,
@@ -100,8 +101,17 @@ def _comparison(metrics: Metrics, others: dict[str, Metrics], published: bool) -
     refuse_own_name(own, others)
     generators = {own: metrics} | others
     drawn = {name: one for name, one in generators.items() if comparison.drawable(one)}
-    drawings = [Drawing(lambda _: comparison.overlays(drawn))] if own in drawn and len(drawn) > 1 else []
+    drawings = []
+    if own in drawn and len(drawn) > 1:
+        beside = {name: one for name, one in drawn.items() if name != own and _layers_are_empty(one)}
+        drawings.append(Drawing(lambda _: comparison.overlays(drawn)))
+        drawings += [Drawing(lambda m: profiles.sparsity(m, beside))] if _layers_are_empty(metrics) else []
     return [Section("Beside others", drawings, comparison.table(generators, context=published) + _warned(others))]
+
+
+def _layers_are_empty(metrics: Metrics) -> bool:
+    """Whether it is known how empty the layers are; folders judged by earlier versions do not say."""
+    return "sparsity.generated" in metrics.curves and not words.on_grid(metrics)
 
 
 def _warned(others: dict[str, Metrics]) -> str:
@@ -128,6 +138,7 @@ def _sections(metrics: Metrics) -> list[Section]:
             [
                 Drawing(lambda m: spectra.histograms(m, [("voxel", 0)], log_y=True), half=True),
                 Drawing(lambda m: spectra.histograms(m, [("n_hits", 0)]), half=True),
+                *([Drawing(profiles.sparsity)] if _layers_are_empty(metrics) else []),
                 _histograms(*stages),
                 Drawing(against_energy.hits),
             ],
@@ -137,6 +148,11 @@ def _sections(metrics: Metrics) -> list[Section]:
             [Drawing(x) for x in (*together, matrices.two_layers)],
         ),
         *([Section("Classifiers", [Drawing(roc.roc)])] if roc.kinds(metrics) else []),
+        *(
+            [Section("Latent bits", [Drawing(latent.energies), Drawing(latent.partitions)])]
+            if latent.known(metrics)
+            else []
+        ),
         Section("Memorised showers", [], tables.memorised(metrics)),
         *([] if on_grid else [Section("Average shower", [Drawing(cylinders.average)])]),
         Section(

@@ -1,11 +1,25 @@
 """Where the energy goes and which cells are hit: profiles along and across the shower, and maps."""
 
+import html
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
 from calojax.evaluation.schema import Metrics
-from calojax.report.drawing import COLOURS, NAMES, Picture, figure, layer_name, layer_ticks, picture, ratio_panels
+from calojax.report.drawing import (
+    COLOURS,
+    FILL,
+    NAMES,
+    Picture,
+    figure,
+    layer_name,
+    layer_ticks,
+    look,
+    number,
+    picture,
+    ratio_panels,
+)
 from calojax.report.spectra import samples, says
 
 
@@ -30,6 +44,35 @@ def longitudinal(metrics: Metrics) -> Picture:
         else caption,
         caption,
     )
+
+
+def sparsity(metrics: Metrics, others: Mapping[str, Metrics] | None = None) -> Picture:
+    """Mean share of empty cells of each layer, with its spread over showers; others: further generators, by name."""
+    drawn, [(upper, lower)] = ratio_panels(1, 1, 7.2, 4.6)
+    curves = samples(metrics, "sparsity")
+    curves |= {f"{i}:{name}": one.curves["sparsity.generated"] for i, (name, one) in enumerate((others or {}).items())}
+    base, layers = curves["reference"], np.arange(curves["reference"].shape[1])
+    upper.bar(layers, 2 * base[2], 1.0, base[0] - base[2], color=FILL, label="reference, mean and spread")
+    upper.hlines(base[0], layers - 0.5, layers + 0.5, color=COLOURS["reference"], lw=1)
+    lower.bar(layers, 2 * base[1], 1.0, -base[1], color=FILL)
+    drawn_ones = {sample: curve for sample, curve in curves.items() if sample != "reference"}
+    shifts = np.linspace(-0.25, 0.25, len(drawn_ones) + 2)[1:-1]
+    for shift, (sample, (mean, error, spread)) in zip(shifts, drawn_ones.items(), strict=True):
+        seen = look(sample)
+        upper.errorbar(layers + shift, mean, spread, fmt="o", ms=3, lw=0.8, color=seen.colour, label=seen.name)
+        lower.errorbar(layers + shift, mean - base[0], error, fmt="o", ms=3, lw=0.8, color=seen.colour)
+    upper.set(ylabel="share of empty cells")
+    upper.legend(fontsize=9)
+    lower.axhline(0, color="black", lw=0.7)
+    lower.set_ylabel("difference")
+    layer_ticks(metrics, lower)
+    off = {look(sample).name: float(np.abs(c[0] - base[0]).max()) for sample, c in drawn_ones.items()}
+    said = "; ".join(f"{name} {number(size)}" for name, size in off.items())
+    caption = (
+        "Share of empty cells in each layer: mean and spread over showers (bars), below the difference of the means "
+        f"from the reference's with its error. Largest difference: {html.escape(said)}."
+    )
+    return picture(drawn, caption, f"Share of empty cells against layer. Largest difference: {said}.")
 
 
 def radial(metrics: Metrics) -> Picture:

@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from calojax.errors import InputError
 from calojax.system import Phase, Update
 from calojax.training.config import Training
 from calojax.training.optimiser import Split, build, schedule, split
-from calojax.training.tiles import devices_for
+from calojax.training.tiles import AXIS, mesh
 
 Tree = Any
 INITIAL, TRAINING, VALIDATION = 0, 1, 2  # purposes of keys
@@ -56,17 +56,15 @@ class Placement(NamedTuple):
 def placement(tiles: int) -> Placement:
     """All devices, or with one process as many as divide the number of tiles in a batch."""
     devices = jax.devices()
-    if jax.process_count() == 1:
-        devices = devices[: devices_for(tiles)]
-    elif tiles % len(devices):
+    if jax.process_count() > 1 and tiles % len(devices):
         raise InputError(
             where="[training] batch",
             found=f"has {tiles} tiles",
             rule=f"each of {len(devices)} devices of {jax.process_count()} processes needs as many as the others",
             remedy="change batch or tile",
         )
-    mesh = jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
-    return Placement(NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec()))
+    along = mesh(tiles)
+    return Placement(NamedSharding(along, PartitionSpec(AXIS)), NamedSharding(along, PartitionSpec()))
 
 
 def purpose_key(seed: int, purpose: int) -> jax.Array:

@@ -17,6 +17,7 @@ _HOME = {
     "geometry": "reading",
     "read": "reading",
     "read_energies": "reading",
+    "read_places": "reading",
     "stream": "reading",
     "summary": "reading",
 }

@@ -5,11 +5,15 @@ They are cumulative, c0 <= c1 <= c2: with q0 = c0, q1 = c1 - c0, q2 = c2 - c1, q
 nothing is known. Source: TFCSBinnedShower of the ATLAS fast simulation. Letters: J jobs, V voxels.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from calojax.files import hdf5
 from calojax.files.atlas.voxels import RawFile, values
 from calojax.files.hdf5 import refused
+from calojax.geometry import Cylinder, Layered
 
 KEY = "probabilities_layer_"
 UNIFORM = (0.25, 0.5, 0.75)
@@ -43,6 +47,21 @@ def read(file: RawFile) -> dict[int, np.ndarray]:
             raise refused(f"{place}, voxel {voxel}", f"is {said}", rule, "write it again")
         found[layer] = cuts
     return found
+
+
+def of_cells(paths: Sequence[Path], geometry: Layered | Cylinder) -> np.ndarray | None:
+    """(V, 3) in the order of a geometry: the mean over raw files, weighted by their events; uniform for a layer of
+    which a file has none. None if no file has any."""
+    found, sizes, known = [], [], False
+    for path in paths:
+        with RawFile(path) as file:
+            cuts, picks = read(file), file.picks(geometry)
+            known |= any(layer in cuts for layer in picks)
+            uniform = lambda pick: np.tile(UNIFORM, (len(pick), 1))
+            parts = [cuts[layer][pick] if layer in cuts else uniform(pick) for layer, pick in picks.items()]
+            found.append(np.concatenate(parts))
+            sizes.append(file.rows)
+    return np.average(found, axis=0, weights=sizes) if known else None
 
 
 def shares(cuts: np.ndarray) -> np.ndarray:

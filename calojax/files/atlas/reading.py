@@ -11,6 +11,7 @@ from calojax.files.atlas import voxels
 from calojax.files.atlas.concatenated import SHOWERS, Concatenated
 from calojax.files.atlas.voxels import EventFile, Events, RawFile
 from calojax.files.calochallenge import Showers
+from calojax.files.hdf5 import refused
 from calojax.geometry import Cylinder, Layered
 from calojax.progress import Progress
 
@@ -95,6 +96,19 @@ def read_energies(path: str | Path) -> np.ndarray:
     """(N,) float64 MeV: the incident energies alone, checked; a file may hold nothing else."""
     with hdf5.opened(Path(path)) as file:
         return voxels.read_energies(Path(path), voxels.energy_dataset(Path(path), file), slice(None))
+
+
+def read_places(path: str | Path) -> dict[str, np.ndarray]:
+    """(N,) float64 of each of `voxels.PLACE_KEYS` that a file has; InputError for one that is not finite, or of another
+    length than the incident energies."""
+    path, rows = Path(path), len(read_energies(path))
+    with hdf5.opened(path) as file:
+        found = {key: voxels.values(path, file, key, slice(None)) for key in voxels.PLACE_KEYS if key in file}
+    for key, array in found.items():
+        if array.size != rows or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            rule, remedy = f"it is a finite number for each of {rows:,} events", "write it again, or remove it"
+            raise refused(f"{path}, {key}", f"has {array.size:,} values, or some that are none", rule, remedy)
+    return {key: array.reshape(-1).astype(np.float64) for key, array in found.items()}
 
 
 def stream(

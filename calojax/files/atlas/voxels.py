@@ -22,6 +22,7 @@ from calojax.files.hdf5 import refused
 from calojax.geometry import Cylinder, Layered
 
 ENERGY_KEYS = ("incident_energy", "incident_energies")
+PLACE_KEYS = ("eta_mod", "phi_mod", "center_eta")  # of raw files, (N,): where within a cell the particle came in
 _LAYER = re.compile(r"energy_layer_(\d+)")
 _LOOKED_AT = 512  # events from which the unit is told
 

@@ -10,7 +10,8 @@ does not change and which condition better. They are a linear map of the plain o
 
 mu from the data is the usual centring; the mean of data and samples gives the enhanced gradient, in which dW is the
 difference of the covariances of data and samples, each about its own means (over N, not N - 1). Source: J. Melchior, A.
-Fischer, L. Wiskott, arXiv:1311.1354, who saw the latter diverge at times, since mu follows the samples.
+Fischer, L. Wiskott, arXiv:1311.1354, who saw the latter diverge at times, since mu follows the samples: so it does here
+with strong couplings, and "data" is the default.
 """
 
 from typing import Any, Literal
@@ -32,7 +33,7 @@ def contrastive_loss(
     samples: Array,
     *,
     mask: Array | None = None,
-    centring: Centring = "both",
+    centring: Centring = "data",
     weight: Array | None = None,
     sample_weight: Array | None = None,
 ) -> Array:

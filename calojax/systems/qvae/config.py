@@ -41,7 +41,7 @@ class Prior:
     steps: Annotated[int, "training steps of the phase `prior`; 0: none, as for a naive prior alone"] = 2_000
     chains: Annotated[int, "persistent Gibbs chains"] = 256
     sweeps: Annotated[int, "Gibbs sweeps of every chain in a training step"] = 20
-    centring: Annotated[Centring, "of the gradient: none, about the data's means, or about those of both"] = "both"
+    centring: Annotated[Centring, "of the gradient: none, about the data's means, or about those of both"] = "data"
     learning_rate: Annotated[float, "of Adam, with the warm-up and cosine of [training]"] = 3e-3
     decay: Annotated[float, "share of every parameter that a step takes away"] = 0.0
 

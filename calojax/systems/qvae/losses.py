@@ -17,6 +17,7 @@ the published exp(u / 2) (u - u^)^2, whose best u^ has too much energy where u i
 Source: the CaloQVAE line (arXiv:2410.22870); the deviance: Jorgensen, J. R. Stat. Soc. B 49 (1987) 127.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -33,7 +34,7 @@ from calojax.systems.qvae.constants import Constants
 from calojax.systems.qvae.models import decoded
 from calojax.systems.qvae.models.encoder import LEVELS
 from calojax.systems.qvae.showers import Showers
-from calojax.training.tiles import sum_over_tiles
+from calojax.training.tiles import side_by_side, sum_over_tiles
 
 TERMS = ("energy", "hits", "entropy", "prior_energy")
 
@@ -56,17 +57,15 @@ def prior(params: Any, model: Model, batch: dict[str, Array], key: Array, config
     """Persistent contrastive divergence on bits of the posterior; the chains are part of the state."""
     known, weight = model.constants, batch["weight"]
     of_noise, of_chains = jax.random.split(key)
-
-    def of_tile(tile):
-        true = showers.of_hits(tile[0], config.model.nodes, known)
-        return latent.posterior(params, true, _noise(tile[1], true), config, known)
-
-    data = jax.lax.map(of_tile, (batch, jax.random.split(of_noise, weight.shape[0])))
-    data = jax.lax.stop_gradient(data.reshape(-1, *data.shape[2:]))
+    fixed = jax.lax.stop_gradient((params, known))
+    data = side_by_side(
+        partial(_encoded, config=config), len(weight), fixed, batch, jax.random.split(of_noise, len(weight))
+    )
+    data = data.reshape(-1, *data.shape[2:])
     given = latent.given(params, known)
     begun = gradients.persistent(model.state["chains"], data[:, 0])
     keys = jax.random.split(of_chains, len(begun))
-    chains = gibbs.sample(given, begun, keys, config.prior.sweeps, lists=known.lists)
+    chains = side_by_side(partial(_moved, config=config), len(weight), fixed, begun, keys)
     flat = weight.ravel()
     loss = gradients.contrastive_loss(
         params["prior"],
@@ -82,6 +81,24 @@ def prior(params: Any, model: Model, batch: dict[str, Array], key: Array, config
         "energy_of_chains": jnp.mean(machine.conditional_energy(given, chains)) * jnp.sum(flat),
     }
     return Loss(loss * jnp.sum(flat), jnp.sum(flat), model.state | {"chains": chains}, energies)
+
+
+def _encoded(fixed: tuple, batch: dict[str, Array], keys: Array, *, config: Config) -> Array:
+    """Bits (S, T, 4, n) of the posterior of S tiles; fixed: parameters and constants."""
+    params, known = fixed
+
+    def of_tile(given):
+        tile, key = given
+        true = showers.of_hits(tile, config.model.nodes, known)
+        return latent.posterior(params, true, _noise(key, true), config, known)
+
+    return jax.lax.map(of_tile, (batch, keys))
+
+
+def _moved(fixed: tuple, chains: Array, keys: Array, *, config: Config) -> Array:
+    """The chains (C, 4, n) after the sweeps of a step."""
+    params, known = fixed
+    return gibbs.sample(latent.given(params, known), chains, keys, config.prior.sweeps, lists=known.lists)
 
 
 def _terms(params, tile, key, step, config: Config, known: Constants) -> dict[str, Array]:

@@ -1,7 +1,9 @@
 """CaloChallenge or ATLAS voxel files -> shards: the voxels with energy of every shower.
 
 A shower with a voxel at or above its incident energy is left out and counted, as in the published cleaned files: the
-transform of energies ends there.
+transform of energies ends there. Negative voxels are refused, or set to 0 and counted. Fractions of the incident energy
+in a file that should be in MeV are refused; raw ATLAS files, which should have fractions, may be in MeV: that is seen,
+said, and counted.
 """
 
 from collections.abc import Iterator
@@ -14,7 +16,10 @@ import numpy as np
 from calojax import digests, geometry, shards, writing
 from calojax.errors import InputError
 from calojax.files import calochallenge, layouts
+from calojax.files.atlas import probabilities, units
 from calojax.files.atlas import reading as atlas
+from calojax.files.atlas.voxels import RawFile
+from calojax.files.calochallenge import Showers
 from calojax.geometry import Cylinder
 from calojax.shards import Field
 from calojax.systems.qvae import transform
@@ -24,6 +29,8 @@ FIELDS = {"incident_energy": Field("float32", unit="MeV")}
 GROUPS = {"hit": {"cell": Field("int32"), "energy": Field("float32", unit="MeV")}}
 CLEANED = "showers left out with a voxel at or above the incident energy"
 NEGATIVE = "voxels below 0, set to 0"
+IN_MEV = "raw files in MeV, not fractions of the incident energy"
+_LOOKED_AT = 512  # showers of a file from which its unit is told
 
 
 class _Block(NamedTuple):
@@ -41,7 +48,7 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
     cleaned, fullest, moments = 0, 0, np.zeros(3)
     with shards.Writer(out, fields=FIELDS, groups=GROUPS, rows_per_shard=data.rows_per_shard) as writer:
         for incident, showers, negatives in _blocks(sources, cylinder, data):
-            whole = ~(showers >= incident[:, None]).any(1)
+            whole = (showers < incident[:, None].astype(np.float32)).all(1)  # as they are stored
             cleaned += int((~whole).sum())
             incident, showers, negatives = incident[whole], showers[whole], negatives[whole]
             if len(incident):
@@ -58,8 +65,9 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
             system="qvae",
             geometry=cylinder,
             sources=_sources(sources, cylinder),
-            selections={CLEANED: cleaned},
+            selections={CLEANED: cleaned, IN_MEV: sum(map(_is_raw_in_mev, sources))},
             statistics={"most hits": fullest, "mean of u": mean, "width of u": width},
+            tables=_sub_voxels(sources, cylinder),
         )
 
 
@@ -86,19 +94,25 @@ def detector(sources: list[Path], data: Data) -> Cylinder:
     return atlas.cylinder(first)
 
 
+def read(path: Path, cylinder: Cylinder, data: Data) -> Showers:
+    """All showers of a file, float32 MeV, as `prepare` sees them."""
+    incident, showers, _ = (np.concatenate(parts) for parts in zip(*_read([path], cylinder, data, None), strict=True))
+    return Showers(incident, showers)
+
+
 def _blocks(sources: list[Path], cylinder: Cylinder, data: Data) -> Iterator[_Block]:
     """Blocks of all showers, or of the first `data.rows`."""
     left = data.rows
-    for block in _read(sources, cylinder, data):
+    for block in _read(sources, cylinder, data, "prepare"):
         yield _Block(*(array[:left] for array in block))
         if left is not None and (left := left - len(block.incident_energy)) <= 0:
             return
 
 
-def _read(sources: list[Path], cylinder: Cylinder, data: Data) -> Iterator[_Block]:
+def _read(sources: list[Path], cylinder: Cylinder, data: Data, progress: str | None) -> Iterator[_Block]:
     kinds = {layouts.reader(path).name for path in sources}
     if kinds == {"atlas"}:
-        for block in atlas.stream(sources, cylinder, progress="prepare", negatives=data.negatives):
+        for block in atlas.stream(sources, cylinder, progress=progress, negatives=data.negatives):
             yield _Block(*block)
     elif "atlas" in kinds:
         raise InputError(
@@ -108,8 +122,47 @@ def _read(sources: list[Path], cylinder: Cylinder, data: Data) -> Iterator[_Bloc
             remedy="prepare them apart",
         )
     else:
-        for incident, showers in calochallenge.stream(sources, cylinder, progress="prepare"):
-            yield _Block(incident, showers, np.zeros(len(incident), np.int32))
+        for path in sources:
+            _refuse_fractions(path, cylinder)
+        clip = data.negatives == "clip"
+        for incident, showers in calochallenge.stream(sources, cylinder, progress=progress, any_values=clip):
+            yield _clipped(incident, showers) if clip else _Block(incident, showers, np.zeros(len(incident), np.int32))
+
+
+def _clipped(incident: np.ndarray, showers: np.ndarray) -> _Block:
+    """Without negative voxels; InputError for what is not finite."""
+    if (strange := ~np.isfinite(showers).all(axis=1)).any():
+        raise InputError(
+            where=f"the shower of {incident[strange][0]:g} MeV",
+            found="has voxels that are not finite",
+            rule="only negative ones can be set to 0",
+            remedy="remove or mend this shower",
+        )
+    return _Block(incident, np.maximum(showers, 0), np.count_nonzero(showers < 0, axis=1).astype(np.int32))
+
+
+def _refuse_fractions(path: Path, cylinder: Cylinder) -> None:
+    """InputError for a file of the CaloChallenge whose first showers do not look like MeV."""
+    for incident, showers in calochallenge.stream(path, cylinder, _LOOKED_AT, any_values=True):
+        units.detect(path, showers.sum(axis=1, dtype=np.float64), incident, units.MEV)
+        return
+
+
+def _is_raw_in_mev(path: Path) -> bool:
+    return _is_raw(path) and atlas.summary(path).unit == units.MEV
+
+
+def _is_raw(path: Path) -> bool:
+    if layouts.reader(path).name != "atlas":
+        return False
+    with atlas.opened(path) as file:
+        return isinstance(file, RawFile)
+
+
+def _sub_voxels(sources: list[Path], cylinder: Cylinder) -> dict[str, np.ndarray]:
+    """probabilities (V, 3) of the sub-voxels, which generated files pass on, if the sources have some."""
+    found = probabilities.of_cells(sources, cylinder) if all(map(_is_raw, sources)) else None
+    return {} if found is None else {"probabilities": found}
 
 
 def _sources(sources: list[Path], cylinder: Cylinder) -> list[shards.Source]:

@@ -12,6 +12,7 @@ from jax import Array
 
 from calojax import geometry, shards
 from calojax.errors import InputError
+from calojax.evaluation.schema import Metric
 from calojax.files import calochallenge, layouts
 from calojax.files.atlas import reading as atlas
 from calojax.nn import sets, smoothing
@@ -19,7 +20,7 @@ from calojax.nn.boltzmann import gradients, machine
 from calojax.shards import Loader, Shards
 from calojax.system import Fit, Model, Phase, Sparse, Update
 from calojax.systems.qvae import constants as fixed
-from calojax.systems.qvae import latent, losses, marginals, preparation, showers
+from calojax.systems.qvae import evaluation, latent, losses, marginals, preparation, showers, transform
 from calojax.systems.qvae.config import Config
 from calojax.systems.qvae.models import decoders, encoder, linear
 from calojax.training import optimiser
@@ -120,12 +121,30 @@ def expected_capacity(config: Config, known: fixed.Constants, conditions: dict[s
 
 
 def conditions(path: Path, config: Config, manifest: shards.Manifest) -> dict[str, np.ndarray]:
-    """Incident energies (N,), MeV, of an ATLAS or CaloChallenge file; its showers (N, V) too for a reconstruction."""
+    """Incident energies (N,), MeV, of an ATLAS or CaloChallenge file; its showers (N, V) too for a reconstruction.
+
+    The places of the particles in a raw ATLAS file do not change the showers; they go with them into a file.
+    """
+    is_atlas = layouts.reader(path).name == "atlas"
+    places = atlas.read_places(path) if is_atlas else {}
     if config.generation.latent == "posterior":
-        found = layouts.read(path, geometry.from_json(manifest.geometry))
-        return {"incident_energy": found.incident_energy, "showers": found.showers}
-    read = atlas.read_energies if layouts.reader(path).name == "atlas" else calochallenge.read_energies
-    return {"incident_energy": read(path)}
+        found = preparation.read(path, geometry.from_json(manifest.geometry), config.data)
+        transform.check(found.showers, found.incident_energy, str(path))
+        return {"incident_energy": found.incident_energy, "showers": found.showers} | places
+    read = atlas.read_energies if is_atlas else calochallenge.read_energies
+    return {"incident_energy": read(path)} | places
+
+
+def evaluate(
+    model: Model, reference: Any, config: Config, manifest: shards.Manifest, level: str
+) -> tuple[dict[str, Metric], dict[str, np.ndarray]]:
+    """Metrics and curves of latent bits (`evaluation`); reference: a file, or (incident energies (N,), showers (N, V)),
+    MeV, of which those that cannot be encoded are left out."""
+    if isinstance(reference, (str, Path)):
+        reference = preparation.read(Path(reference), geometry.from_json(manifest.geometry), config.data)
+    incident, cells = map(np.asarray, reference)
+    whole = transform.takes(cells, incident)
+    return evaluation.evaluate(model, config, incident[whole], cells[whole], level)
 
 
 def _adam(config: Config, training: Any, steps: int) -> Any:

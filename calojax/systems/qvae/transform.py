@@ -44,6 +44,12 @@ def inverse(u: Array, incident_energy: Array) -> Array:
     return jnp.where(energy > _ZERO, energy, 0.0)
 
 
+def takes(showers: np.ndarray, incident_energy: np.ndarray) -> np.ndarray:
+    """(N,) bool: showers (N, V) all of whose voxels lie from 0 to below their incident energy (N,)."""
+    inside = (showers >= 0) & (showers < np.asarray(incident_energy).reshape(-1, 1))
+    return np.all(inside, axis=1)
+
+
 class Outside(NamedTuple):
     """How many voxels the transform cannot take, and the first shower with one (-1: none)."""
 

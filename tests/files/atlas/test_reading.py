@@ -7,7 +7,7 @@ import pytest
 from calojax.errors import InputError
 from calojax.files import atlas, layouts
 from calojax.files.atlas import bins as voxel_bins
-from calojax.files.atlas import concatenated, reading
+from calojax.files.atlas import concatenated, probabilities, reading
 
 REGULAR = {0: [4] * 5, 1: [4] * 5, 12: [2] * 3}
 DEFAULT = {0: [1, 4, 4], 2: [1, 2, 8, 8]}
@@ -183,6 +183,47 @@ def test_what_is_written_is_read_again_and_has_the_keys_of_the_originals(tmp_pat
                 assert written[key].shape == file[key].shape
                 assert np.allclose(written[key], file[key], rtol=1e-6, atol=1e-7), key
     assert np.allclose(atlas.read(tmp_path / "b.hdf5", cells).showers, events.showers, rtol=1e-6)
+
+
+def test_places_of_particles_and_probabilities_of_sub_voxels_are_written_where_they_are_known(tmp_path, make):
+    make(tmp_path / "a.hdf5", probabilities=True, shuffled=True)
+    cells = atlas.geometry(tmp_path / "a.hdf5")
+    events, places = atlas.read(tmp_path / "a.hdf5", cells), atlas.read_places(tmp_path / "a.hdf5")
+    cuts = probabilities.of_cells([tmp_path / "a.hdf5"], cells)
+    with atlas.Writer(tmp_path / "b.hdf5", cells, probabilities=cuts) as writer:
+        writer.append(events.incident_energy, events.showers, places)
+    with h5py.File(tmp_path / "a.hdf5") as file, h5py.File(tmp_path / "b.hdf5") as written:
+        assert set(written) == set(file)
+        assert np.array_equal(written["eta_mod"], file["eta_mod"])
+    assert np.allclose(probabilities.of_cells([tmp_path / "b.hdf5"], cells), cuts)
+    shares = probabilities.shares(cuts)
+    assert shares.shape == (46, 4) and np.allclose(shares.sum(1), 1)
+
+
+def test_probabilities_are_the_mean_of_files_and_uniform_where_there_are_none(tmp_path, make):
+    make(tmp_path / "a.hdf5", probabilities=True, rows=20)
+    make(tmp_path / "b.hdf5", probabilities=True, rows=60, seed=5)
+    cells = atlas.geometry(tmp_path / "a.hdf5")
+    one, other = (probabilities.of_cells([tmp_path / name], cells) for name in ("a.hdf5", "b.hdf5"))
+    both = probabilities.of_cells([tmp_path / "a.hdf5", tmp_path / "b.hdf5"], cells)
+    assert np.allclose(both, 0.25 * one + 0.75 * other)
+    with h5py.File(tmp_path / "a.hdf5", "a") as file:
+        del file["probabilities_layer_1"]
+    found = probabilities.of_cells([tmp_path / "a.hdf5"], cells)
+    assert np.array_equal(found[20:40], np.tile((0.25, 0.5, 0.75), (20, 1))) and np.array_equal(found[:20], one[:20])
+    make(tmp_path / "c.hdf5")
+    assert probabilities.of_cells([tmp_path / "c.hdf5"], cells) is None
+
+
+@pytest.mark.parametrize("values", [np.full(23, np.nan), np.ones(22)])
+def test_places_that_are_none_are_refused(tmp_path, make, values):
+    make(tmp_path / "a.hdf5")
+    with h5py.File(tmp_path / "a.hdf5", "a") as file:
+        file["phi_mod"] = values
+    with pytest.raises(
+        InputError, match=r"a.hdf5, phi_mod: has 2\d values, or some .* a finite number for each of 23 events"
+    ):
+        atlas.read_places(tmp_path / "a.hdf5")
 
 
 def test_the_writer_takes_a_cylinder(tmp_path, make):

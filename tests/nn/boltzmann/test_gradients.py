@@ -121,7 +121,7 @@ def test_chains_are_clamped_to_the_bits_of_the_batch():
     assert not np.any(found[:, 1:]) and found.dtype == chains.dtype
 
 
-@pytest.mark.parametrize("centring", ["none", "both"])
+@pytest.mark.parametrize("centring", ["none", "data", "both"])
 def test_persistent_chains_learn_the_distribution_of_the_data(centring):
     """Nats by which the data's distribution differs from that of the machine, by enumeration, before and after."""
     couplings = machine.Machine(2.0 * jax.random.normal(jax.random.key(2), (6, 2, 2)), jnp.zeros((4, 2)))
@@ -143,3 +143,29 @@ def test_persistent_chains_learn_the_distribution_of_the_data(centring):
     (learned, _, _), _ = jax.jit(lambda state: jax.lax.scan(step, state, jnp.arange(200)))(state)
     before, after = apart(params), apart(learned)
     assert before > 0.3 and after < 0.1 * before, (before, after)
+
+
+def test_strong_couplings_are_learnt_about_the_means_of_the_data():
+    """From small batches, with chains that move little in a step; about the means of both this diverges."""
+    couplings = machine.Machine(2.0 * jax.random.normal(jax.random.key(0), (6, N, N)), jnp.zeros((4, N)))
+    halfway = -0.5 * machine.fields(couplings, jnp.ones((4, N)))
+    truth = Exact(couplings._replace(biases=halfway))
+    rows = truth.states[np.random.default_rng(2).choice(len(truth.p), 4000, p=truth.p)].astype(np.float32)
+    apart = lambda params: np.sum(truth.p * (np.log(truth.p) - np.log(Exact(params).p)))
+    start = machine.init(jax.random.key(0), N, spread=0.0, frequencies=jnp.asarray(rows.mean(0)))
+    optimiser = gradients.adam(0.03)
+
+    def step(state, number):
+        params, moments, chains = state
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(100), number), len(chains))
+        chains = gibbs.sample(params, chains, keys, 2, clamped=False)
+        batch = jax.lax.dynamic_slice_in_dim(jnp.asarray(rows), number * 64 % 3936, 64)
+        change, moments = optimiser.update(
+            jax.grad(lambda p: gradients.contrastive_loss(p, batch, chains))(params), moments, params
+        )
+        return (optax.apply_updates(params, change), moments, chains), None
+
+    begun = (start, optimiser.init(start), jnp.asarray(rows[:256]))
+    (learned, _, _), _ = jax.jit(lambda state: jax.lax.scan(step, state, jnp.arange(600)))(begun)
+    before, after = apart(start), apart(learned)
+    assert before > 1.5 and after < 0.25 * before, (before, after)

@@ -167,3 +167,9 @@ def test_a_grid_too_small_is_refused(grid):
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(InputError, match=f"model\\] {next(iter(wrong))}"):
         Model(**wrong)
+
+
+@pytest.mark.parametrize("grid", [(5, 28, 48), (7, 28, 48), (20, 14, 31), (16, 16, 62)])
+@pytest.mark.parametrize("heads", ["last", "all", "first-and-last"])
+def test_fine_grids_and_those_of_rebuilt_files_far_forward_have_plans(grid, heads):
+    assert plans.build(grid, heads).grid == grid
