@@ -14,7 +14,8 @@ from calojax.systems.qvae.models.decoded import Decoded
 from calojax.systems.qvae.models.plan import Grid
 
 _LEVELS = 3
-_SMALL = 0.01
+_SMALL = 0.03
+_RATE = 3.5  # how fast voxels are moved: parameters that Adam moves alike are noise in a sum of many
 
 
 class Linear(NamedTuple):
@@ -41,4 +42,5 @@ def logits(params: Linear, voxels: Array) -> Array:
 
 def heads(params: Linear, bits: Array) -> Decoded:
     """bits (N, 3, n), 0 to 1 -> what is added to both heads (N, Z, A, R)."""
-    return Decoded(*(jnp.einsum("nlk,lkzar->nzar", 2 * bits - 1, part) for part in (params.hits, params.energies)))
+    signs = (2 * bits - 1) * _RATE * bits[0].size ** -0.5
+    return Decoded(*(jnp.einsum("nlk,lkzar->nzar", signs, part) for part in (params.hits, params.energies)))
