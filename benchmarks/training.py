@@ -52,5 +52,6 @@ def rows(trainer: stepping.Trainer, batch: int, options: Options) -> dict[str, A
         peak_mib=round(machine.peak_mib()),
         checked={"finite": True, "steps": len(found), "first_loss": found[0], "last_loss": found[-1]},
     )
-    rate = measuring.spread(1e3 * batch / ms for ms in step["value"]["rounds"])
-    return {"step": step, "showers": measuring.row(rate, "showers/s", "more", clock=step["clock"])}
+    rate = lambda clock: measuring.spread(1e3 * batch / ms for ms in step[clock]["rounds"])
+    clocks = {"clock": step["clock"], "cpu": rate("cpu")._asdict()}
+    return {"step": step, "showers": measuring.row(rate("value"), "showers/s", "more", **clocks)}

@@ -1,6 +1,7 @@
 """The suite runs end to end, keeps what others measured, and says what it cannot use."""
 
 import json
+import types
 
 import pytest
 
@@ -38,11 +39,38 @@ def test_results_of_others_stay_and_failures_are_named(tmp_path, monkeypatch):
     assert found["left_out"] == {"generation/float32/one": "it broke", "generation/float32/gpu": "no GPU here"}
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["--compare", "a.json", "b.json"]])
-def test_what_cannot_be_used_is_one_sentence(arguments, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["generation/float32/two"],
+        ["--compare", "a.json", "b.json"],
+        ["--run", "nowhere"],
+        ["--run", "."],
+        ["--peers", "nowhere/python"],
+        ["--out", "file/a.json"],
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence_before_anything_runs(arguments, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(suite, "_run", lambda name, options: pytest.fail("it runs"))
+    (tmp_path / "file").touch()
     assert cli.main(["bench", *arguments]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_run_of_another_system_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "config.toml").touch()
+    monkeypatch.setattr(suite.Manifest, "read", lambda run: types.SimpleNamespace(system="qvae"))
+    assert cli.main(["bench", "--run", str(tmp_path)]) == 2
+    assert "is a run of qvae" in capsys.readouterr().err
+
+
+def test_a_part_can_be_asked_for_in_a_short_run(monkeypatch):
+    ran = []
+    monkeypatch.setattr(suite, "_run", lambda name, options: ran.append((name, options.precision)) or {"reason": "-"})
+    suite.run(["generation/bfloat16/one"], short=True)
+    assert ran == [("generation", "bfloat16")]
 
 
 def test_a_file_of_another_machine_is_refused(tmp_path, capsys):
