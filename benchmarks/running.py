@@ -67,7 +67,7 @@ def main(name: str, options: Options) -> dict[str, Any]:
         "load_after": machine.state()["load"],
         "seconds": round(time.time() - began, 1),
         "rounds": options.rounds,
-        "run": options.run,
+        "run": Path(options.run).name if options.run else None,
         "ceilings": limits,
     }
     return {"process": process} | found

@@ -80,6 +80,8 @@ def test_a_file_of_another_machine_is_refused(tmp_path, capsys):
     assert "another machine" in capsys.readouterr().err
 
 
-def test_every_benchmark_has_its_script_and_every_script_with_rows_its_entry():
+def test_every_benchmark_has_its_script_and_its_line_in_the_docs_and_every_script_with_rows_its_entry():
     scripts = {path.stem for path in files.FOLDER.parent.glob("*.py") if "\ndef run(options" in path.read_text()}
     assert scripts == set(benchmarks.TABLE)
+    page = (suite.ROOT / "docs" / "performance.md").read_text()
+    assert [name for name in benchmarks.TABLE if f"`{name}`" not in page] == []
