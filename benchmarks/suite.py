@@ -148,11 +148,23 @@ def _run(name: str, options: Options) -> dict[str, Any]:
         told, said = Path(folder, "options.json"), Path(folder, "result.json")
         told.write_text(json.dumps(options._asdict()))
         command = [sys.executable, "-m", "benchmarks.running", name, str(told), str(said)]
-        done = subprocess.run(command, cwd=ROOT, env=environment(options), capture_output=True, text=True, check=False)
-        if done.returncode == 0:
+        code, complaints = _waited_for(command, environment(options))
+        if code == 0:
             return json.loads(said.read_text())
-        sys.stderr.write(f"\n{done.stderr}")
-        return {"reason": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
+        sys.stderr.write(f"\n{complaints}")
+        return {"reason": (complaints.strip().splitlines() or [f"ended with {code}"])[-1]}
+
+
+def _waited_for(command: list[str], variables: dict[str, str]) -> tuple[int, str]:
+    """Exit code and stderr of a process; whoever is interrupted meanwhile asks it to end, and it ends what it began."""
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, env=variables, text=True, **pipes) as process:
+        try:
+            complaints = process.communicate()[1]
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, complaints
 
 
 def _origin() -> dict[str, Any]:

@@ -1,6 +1,11 @@
 """The suite runs end to end, keeps what others measured, and says what it cannot use."""
 
+import _thread
 import json
+import os
+import sys
+import threading
+import time
 import types
 
 import pytest
@@ -85,3 +90,34 @@ def test_every_benchmark_has_its_script_and_its_line_in_the_docs_and_every_scrip
     assert scripts == set(benchmarks.TABLE)
     page = (suite.ROOT / "docs" / "performance.md").read_text()
     assert [name for name in benchmarks.TABLE if f"`{name}`" not in page] == []
+
+
+def test_an_interrupt_asks_the_process_that_measures_to_end_what_it_began(tmp_path):
+    """Killed, it would leave the processes of `scaling` behind, which compute for minutes."""
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    script = f"""
+import pathlib, time
+from calojax import stopping
+with stopping.interrupting():
+    try:
+        pathlib.Path({str(begun)!r}).touch()
+        time.sleep(60)
+    finally:
+        pathlib.Path({str(ended)!r}).touch()
+"""
+
+    def interrupt():
+        until_there(begun)
+        _thread.interrupt_main()
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        suite._waited_for([sys.executable, "-c", script], dict(os.environ))
+    until_there(ended)
+
+
+def until_there(path):
+    until = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < until, path
+        time.sleep(0.02)
