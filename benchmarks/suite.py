@@ -34,7 +34,7 @@ def run(
 
     names: of TABLE, or NAME/PRECISION/PLACE for one process of it, default all; out: default
     benchmarks/results/MACHINE.json, with `short` none; what the file has of other benchmarks stays; trained: a run to
-    measure, default fresh models; short: seconds, times mean nothing; peers: the Python of an environment with the
+    measure, default fresh models; short: times mean nothing; peers: the Python of an environment with the
     packages to compare with, default .venv-peers/bin/python if there is one. InputError for what cannot be used, before
     anything is measured.
     """
