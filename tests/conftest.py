@@ -7,6 +7,8 @@ import pytest
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # what tests compile runs for moments: without most optimisations it is there in half the time, in subprocesses too
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+# the cores are busy with several workers: threads of a product of small matrices would wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)

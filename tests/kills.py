@@ -48,6 +48,7 @@ sys.exit(cli.main(sys.argv[1:]))
 OUT = "made"
 CLOCK = ("steps_per_second", "rows_per_second", "wait_share")
 JUST_AFTER = 0.03  # seconds behind a change of names
+LOOK_EVERY = 0.004  # seconds between two looks at the names, which cost the process that is watched time as well
 MOST_KILLS = 3  # in one round
 PATIENCE = 600.0  # seconds until a process that does not end is a defect
 
@@ -55,7 +56,7 @@ TINY = """
 system = "tiny"
 split = true
 [training]
-steps = 60
+steps = 40
 batch = 16
 tile = 8
 warmup_steps = 5
@@ -142,7 +143,7 @@ def watch(process: subprocess.Popen, top: Path, until: Callable[[float, int], bo
             break
         if seconds > PATIENCE:
             process.kill()
-        time.sleep(0.001)
+        time.sleep(LOOK_EVERY)
     return time.monotonic() - began, changes
 
 

@@ -1,44 +1,27 @@
 """docs/adding-a-system.md works as it is written: its files, its line in the table, every command."""
 
-import re
 import shlex
-import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 import calojax
-from calojax import cli, data, geometry, system, systems
+from calojax import cli, data, geometry, system
 from calojax.files import calochallenge
-
-PAGE = (Path(__file__).parents[1] / "docs" / "adding-a-system.md").read_text()
-FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", PAGE, re.S))
-TABLE = re.findall(r"<!-- table -->\n```python\n(.*?)```", PAGE, re.S)
+from tests import layers
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path):
     """A folder with the page's files, importable as if they lay in the package, the table as the page has it."""
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    table: dict = {}
-    exec(TABLE[0], table)
-    monkeypatch.setattr(system, "TABLE", table["TABLE"])
-    monkeypatch.setattr(systems, "__path__", [*systems.__path__, str(tmp_path / "calojax" / "systems")])
-    yield tmp_path
-    for name in [name for name in sys.modules if name.startswith("calojax.systems.layers")]:
-        del sys.modules[name]
-    vars(systems).pop("layers", None)
+    layers.write(tmp_path)
+    with layers.known(tmp_path):
+        yield tmp_path
 
 
 def test_the_table_keeps_the_systems_that_are_there():
-    table: dict = {}
-    exec(TABLE[0], table)
-    assert table["TABLE"].items() > system.TABLE.items()
+    assert layers.table().items() > system.TABLE.items()
 
 
 def test_the_system_of_the_page_prepares_trains_and_generates(place):
@@ -52,6 +35,9 @@ def test_the_system_of_the_page_prepares_trains_and_generates(place):
     with h5py.File(out) as file:
         assert file["showers"].shape == (10, geometry.load("ds2").n_layers)
         assert file.attrs["generator"] == "calojax layers"
+    calojax.generate(run, conditions=source, out=place / "as_given.hdf5", progress=False)
+    with h5py.File(place / "as_given.hdf5") as file, h5py.File(source) as given:
+        np.testing.assert_array_equal(file["incident_energies"][:], given["incident_energies"][:])
 
 
 def test_shards_hold_the_energies_of_the_layers(place):
@@ -64,7 +50,7 @@ def test_shards_hold_the_energies_of_the_layers(place):
 
 
 def test_the_commands_of_the_page_parse(place):
-    lines = [line for line in PAGE.splitlines() if line.startswith("calojax ")]
+    lines = [line for line in layers.PAGE.splitlines() if line.startswith("calojax ")]
     assert [cli._parser().parse_args(shlex.split(line)[1:]).run.__name__ for line in lines] == [
         "_prepare",
         "_train",

@@ -85,7 +85,8 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
 
     def __call__(self, parser, *_):
-        parser.exit(0, f"calojax {calojax.__version__}\n")
+        print(f"calojax {calojax.__version__}")
+        parser.exit()
 
 
 # ---- commands

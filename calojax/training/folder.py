@@ -4,6 +4,7 @@
 `checkpoints/`.
 """
 
+import functools
 import importlib.metadata
 import json
 import platform
@@ -150,6 +151,7 @@ def _provenance(config: Any, shards_folder: Path, manifest: Manifest, steps: int
     }
 
 
+@functools.cache  # every checkpoint has them
 def versions() -> dict[str, str]:
     """Versions of the packages that decide a result."""
     found = {}

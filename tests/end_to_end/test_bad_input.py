@@ -107,22 +107,24 @@ def written(place, **changed):
     return path
 
 
-def readers(path, place):
-    """A command for each place where showers are given."""
-    return {
-        "prepare": ("prepare", "pyramid", path, "--out", place / "shards"),
-        "train": ("train", table(place), "--data", path, "--out", place / "run"),
-        "reference": ("evaluate", path, SAMPLE, "--geometry", "ds2", "--out", place / "new" / "report"),
-        "generated": ("evaluate", SAMPLE, path, "--geometry", "ds2", "--out", place / "report"),
-        "floor": ("evaluate", SAMPLE, SAMPLE, "--geometry", "ds2", "--train", path, "--out", place / "report"),
+@pytest.fixture
+def readers(tmp_path, place):
+    """A command for each place where showers are given, by name, with a path in that place and good showers else."""
+    good, ds2, out = place / "slice.hdf5", ("--geometry", "ds2"), tmp_path / "report"
+    return lambda path: {
+        "prepare": ("prepare", "pyramid", path, "--out", tmp_path / "shards"),
+        "train": ("train", table(tmp_path), "--data", path, "--out", tmp_path / "run"),
+        "reference": ("evaluate", path, good, *ds2, "--out", tmp_path / "new" / "report"),
+        "generated": ("evaluate", good, path, *ds2, "--out", out),
+        "floor": ("evaluate", good, good, *ds2, "--train", path, "--out", out),
         "info": ("info", path),
     }
 
 
 @pytest.mark.parametrize("case", [*BAD_ENERGIES, *BAD_SHOWERS])
-def test_showers_that_are_none(tmp_path, refused, case):
+def test_showers_that_are_none(tmp_path, refused, readers, case):
     changed, said = (BAD_ENERGIES | BAD_SHOWERS)[case]
-    for name, arguments in readers(written(tmp_path, **changed), tmp_path).items():
+    for name, arguments in readers(written(tmp_path, **changed)).items():
         if (name, case) not in TAKEN:
             assert_matches(rf"bad\.hdf5, {said}", refused(*arguments))
 
@@ -146,9 +148,9 @@ def test_a_bad_generator_is_judged(tmp_path, place, command, case, said, monkeyp
     assert found["metrics"]["separation.e_tot"]["n_generated"] == (3 if case == "shower negative" else 2)
 
 
-def test_a_generator_of_which_nothing_is_finite_is_refused(tmp_path, refused):
+def test_a_generator_of_which_nothing_is_finite_is_refused(tmp_path, place, refused):
     path = written(tmp_path, showers=np.full_like(SHOWERS, np.nan))
-    arguments = ("evaluate", SAMPLE, path, "--geometry", "ds2", "--out", tmp_path / "report")
+    arguments = ("evaluate", place / "slice.hdf5", path, "--geometry", "ds2", "--out", tmp_path / "report")
     assert_matches(r"bad\.hdf5, showers: every shower has values that are not finite", refused(*arguments))
 
 
@@ -169,31 +171,31 @@ NO_HDF5 = {
 
 
 @pytest.mark.parametrize("case", NO_HDF5)
-def test_files_that_are_no_hdf5(tmp_path, refused, run, case):
+def test_files_that_are_no_hdf5(tmp_path, refused, readers, run, case):
     content, said = NO_HDF5[case]
     path = tmp_path / "bad.hdf5"
     if content is not None:
         path.write_bytes(content)
     generate = ("generate", run, "--conditions", path, "--out", tmp_path / "g.hdf5")
-    for arguments in (*readers(path, tmp_path).values(), generate):
+    for arguments in (*readers(path).values(), generate):
         assert_matches(rf"bad\.hdf5: {said}", refused(*arguments))
 
 
-def test_a_folder_or_a_device_in_place_of_a_file(tmp_path, refused, run):
+def test_a_folder_or_a_device_in_place_of_a_file(tmp_path, refused, readers, run):
     for path, said in (
         (tmp_path, "is a folder|nothing of calojax|has no manifest"),
         ("/dev/null", "no.* file|nothing"),
     ):
         generate = ("generate", run, "--conditions", path, "--out", tmp_path / "g.hdf5")
-        for arguments in (*readers(path, tmp_path).values(), generate):
+        for arguments in (*readers(path).values(), generate):
             assert_matches(said, refused(*arguments))
 
 
-def test_showers_of_more_energy_than_allowed(tmp_path, refused, command):
+def test_showers_of_more_energy_than_allowed(tmp_path, refused, readers, command):
     """Row 2 has 9 times its incident energy, the others 2.16 times; 10 is the default."""
     path = written(tmp_path, showers=SHOWERS * 10)
     for name in ("prepare", "train"):
-        assert_matches(r"bad\.hdf5, showers, row 0: holds 21\.6 times", refused(*readers(path, tmp_path)[name]))
+        assert_matches(r"bad\.hdf5, showers, row 0: holds 21\.6 times", refused(*readers(path)[name]))
     path = written(tmp_path, showers=spoiled(SHOWERS, 2, 9 * 3000 / 6480))
     prepare = ("prepare", "pyramid", path, "--out", tmp_path / "shards", "--most-energy")
     assert_matches(r"bad\.hdf5, showers, row 2: holds 9 times its incident energy", refused(*prepare, 8))

@@ -11,6 +11,7 @@ import calojax
 from calojax import cache
 from calojax.report import drawing
 from calojax.training import package
+from tests import layers
 
 pytestmark = pytest.mark.timeout(1200)  # most of it compiles
 
@@ -118,14 +119,17 @@ def test_nothing_is_overwritten(run, generated, command, capsys):
     assert generated.read_bytes() == before
 
 
-def test_files_are_prepared_once_into_the_cache(run, command):
-    arguments = ("--data", run.parent / "slice.hdf5")
+def test_files_are_prepared_once_into_the_cache(place, tmp_path, command):
+    """With the small system of docs/adding-a-system.md."""
+    layers.write(tmp_path)
+    arguments = ("--data", place / "slice.hdf5", "--set", "training.steps=1", "--set", "training.validation_rows=0")
     home = cache.folder() / "shards"
     made = set()
-    for number in range(2):
-        out = run.parent / f"cached-{number}"
-        assert command("train", run.parent / "tiny.toml", *arguments, "--out", out) == 0
-        made.add(tuple(sorted(path.name for path in home.iterdir())))
+    with layers.known(tmp_path):
+        for number in range(2):
+            out = tmp_path / f"cached-{number}"
+            assert command("train", tmp_path / "experiments/layers/quick.toml", *arguments, "--out", out) == 0
+            made.add(tuple(sorted(path.name for path in home.iterdir())))
     assert len(made) == 1
 
 

@@ -14,8 +14,15 @@ import calojax
 
 CHECKOUT = Path(calojax.__file__).parents[1]
 QUICK = CHECKOUT / "experiments" / "pyramid" / "quick.toml"
-CUT = ("training.steps=20", "training.batch=8", "training.tile=8", "model.hidden=4", "model.cell_hidden=4")
-CUT += ("model.components=2",)
+CUT = ("training.steps=3", "training.batch=8", "training.tile=8", "model.hidden=4", "model.cell_hidden=4")
+CUT += ("model.components=2", "generation.tile=25", "generation.window=25")
+# five of the sample's showers held out, so that 25 are generated
+DEMONSTRATION = """
+import sys
+from calojax import cli, data
+data.TRAINING_ROWS["pyramid"] = 1195
+sys.exit(cli.main(sys.argv[1:]))
+"""
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,9 +31,10 @@ pytestmark = [
 ]
 
 
-def said(*command, **where) -> str:
-    """What a command prints; an assertion if it fails."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **where)
+def said(*command, cwd=None) -> str:
+    """What a command prints, wherever the checkout is for the tests; an assertion if it fails."""
+    known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=cwd, env=known)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -61,12 +69,12 @@ def test_the_wheel_holds_sample_and_experiments(wheel):
 def test_the_installed_package_is_not_the_checkout(installed, tmp_path):
     where = said(installed, "-c", "import calojax; print(calojax.__file__)", cwd=tmp_path).strip()
     assert Path(where).is_relative_to(installed.parents[1])
+    assert said(installed, "-m", "calojax", "--version", cwd=tmp_path).split()[-1] == calojax.__version__
 
 
 @pytest.mark.skipif(not QUICK.is_file(), reason="needs experiments/pyramid/quick.toml")
 def test_the_demonstration_runs_far_from_the_checkout(installed, tmp_path):
     settings = [part for setting in CUT for part in ("--set", setting)]
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    out = said(installed, "-m", "calojax", "demo", "--out", "shown", *settings, cwd=tmp_path, env=environment)
+    out = said(installed, "-c", DEMONSTRATION, "demo", "--out", "shown", *settings, cwd=tmp_path)
     assert "E_tot / E_inc" in out
     assert (tmp_path / "shown" / "report" / "index.html").is_file()

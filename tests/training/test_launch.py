@@ -1,4 +1,8 @@
-"""Two processes that a (pretended) Slurm has started: the commands of the launcher train and generate what one does."""
+"""Two processes that a (pretended) Slurm has started: the commands of the launcher train and generate what one does.
+
+The system is the small one of docs/adding-a-system.md, which is compiled in a moment: what several processes need to
+agree on is the same for all, but for ragged data, which are those of test_processes.py.
+"""
 
 import json
 import os
@@ -8,23 +12,19 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from calojax import data, training
+from calojax import cli, data, training
 from calojax.training import metrics
+from tests import layers
 
 CONFIG = """
-system = "pyramid"
-[model]
-hidden = 4
-cell_hidden = 4
-couplings = 1
-bins = 2
-pooled = 2
-components = 2
+system = "layers"
+couplings = 2
 [training]
 steps = 4
 batch = 16
@@ -37,11 +37,17 @@ tile = 8
 window = 64
 """
 pytestmark = pytest.mark.slow
-PROGRAM = "import sys; from calojax import cli; sys.exit(cli.main(sys.argv[1:]))"
-# Commands one after another in processes that are joined once; prints the exit code of each.
-SEVERAL = """
-import json, sys
+KNOWING = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from calojax import cli
+from tests import layers
+layers.add(sys.argv.pop(1))
+"""
+PROGRAM = KNOWING + "sys.exit(cli.main(sys.argv[1:]))"
+# Commands one after another in processes that are joined once; prints the exit code of each.
+SEVERAL = f"""{KNOWING}
+import json
 from calojax.training import processes
 processes.join()
 processes.join = lambda: None
@@ -64,10 +70,10 @@ def as_slurm(index: int, job: int) -> dict[str, str]:
     return os.environ | {"XLA_FLAGS": ""} | {f"SLURM_{name}": str(value) for name, value in told.items()}
 
 
-def launch(*arguments) -> list[tuple[int, str, str]]:
+def launch(place, *arguments) -> list[tuple[int, str, str]]:
     """Exit code, stdout and stderr of the two processes."""
-    job, command = random.randrange(1 << 30), [sys.executable, "-c", PROGRAM, *map(str, arguments), "--distributed"]
-    pipe = subprocess.PIPE
+    job, pipe = random.randrange(1 << 30), subprocess.PIPE
+    command = [sys.executable, "-c", PROGRAM, *map(str, (place, *arguments)), "--distributed"]
     running = [
         subprocess.Popen(command, env=as_slurm(index, job), stdout=pipe, stderr=pipe, text=True) for index in (0, 1)
     ]
@@ -80,9 +86,8 @@ def launch(*arguments) -> list[tuple[int, str, str]]:
 
 
 def alone(*arguments) -> None:
-    """The same in one process."""
-    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
-    subprocess.run(command, check=True, capture_output=True)
+    """The same in this process."""
+    assert cli.main([str(argument) for argument in arguments]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +98,21 @@ def place(tmp_path_factory):
         rows = np.flatnonzero((energies > 2500) & (energies < 4000))[:40]
         out["incident_energies"], out["showers"] = source["incident_energies"][rows], source["showers"][rows]
     (folder / "tiny.toml").write_text(CONFIG)
+    layers.write(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def layers_is_a_system(place, tiny_is_a_system):
+    """In this process, which then does not know the tiny one: it has no module for the parser to look at."""
+    with layers.known(place):
+        yield
 
 
 @pytest.mark.timeout(400)
 def test_two_processes_train_and_generate_what_one_does(place, tmp_path):
     trained = ("train", place / "tiny.toml", "--data", place / "slice.hdf5", "--out")
-    results = launch(*trained, tmp_path / "two")
+    results = launch(place, *trained, tmp_path / "two")
     assert [code for code, *_ in results] == [0, 0], results
     assert ["4 steps in" in out for _, out, _ in results] == [True, False]
     alone(*trained, tmp_path / "one")
@@ -110,7 +123,7 @@ def test_two_processes_train_and_generate_what_one_does(place, tmp_path):
 
     asked = ("generate", tmp_path / "two", "--conditions", place / "slice.hdf5", "--chunk", 1, "--set")
     asked += ("generation.window=16", "--out")
-    results = launch(*asked, tmp_path / "two.hdf5")
+    results = launch(place, *asked, tmp_path / "two.hdf5")
     assert [code for code, *_ in results] == [0, 0], results
     alone(*asked, tmp_path / "one.hdf5")
     assert (tmp_path / "one.hdf5").read_bytes() == (tmp_path / "two.hdf5").read_bytes()
@@ -137,7 +150,7 @@ def test_what_ends_one_process_ends_both(place, tmp_path):
         (*generate, showers),
     ]
     job, pipe = random.randrange(1 << 30), subprocess.PIPE
-    command = [sys.executable, "-c", SEVERAL, json.dumps([[str(word) for word in words] for words in commands])]
+    command = [sys.executable, "-c", SEVERAL, place, json.dumps([[str(word) for word in words] for words in commands])]
     both = [
         subprocess.Popen(command, cwd=tmp_path / str(i), env=as_slurm(i, job), stdout=pipe, stderr=pipe, text=True)
         for i in (0, 1)
@@ -177,7 +190,7 @@ def wait_for(there, running) -> None:
 
 def test_without_a_launcher_there_is_nothing_to_join(place, tmp_path):
     command = ["train", place / "tiny.toml", "--data", place / "slice.hdf5", "--out", tmp_path / "run", "--distributed"]
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, command)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, (place, *command))], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("calojax: --distributed: finds no other processes")
     assert len(done.stderr.splitlines()) == 1

@@ -2,14 +2,15 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from calojax.nn import smoothing
-from calojax.systems.qvae import bits, conditioning, transform
+from calojax.systems.qvae import bits, conditioning, marginals, transform
 from calojax.systems.qvae.config import Config
 from calojax.systems.qvae.constants import Constants
-from calojax.systems.qvae.models import decoded, decoders, encoder, plan
+from calojax.systems.qvae.models import decoded, decoders, encoder, linear, plan
 from calojax.systems.qvae.models.decoded import Decoded
 from calojax.systems.qvae.models.encoder import Latents
 
@@ -41,14 +42,20 @@ def of_cells(incident_energy: Array, showers: Array, nodes: int, known: Constant
 
 def encode(params, true: Showers, noise: Array | None, sharpness, config: Config, known: Constants) -> Latents:
     """Posterior of the latent bits: logits and samples (T, 3, n)."""
-    u = true.u / known.scale[0]  # hits are about 1, the rest is 0
-    return encoder.encode(params["encoder"], chains(config, known), u, true.channel, true.bits, noise, sharpness)
+    usual = marginals.at(params["marginals"], true.channel)
+    u = (true.u - jax.nn.sigmoid(usual.hit_logits) * usual.u) / known.scale[0]  # about 1 for a hit where there is none
+    direct = linear.logits(params["linear"], u) if config.model.linear else 0.0
+    plan = chains(config, known)
+    return encoder.encode(params["encoder"], plan, u, true.channel, true.bits, noise, sharpness, direct)
 
 
 def decode(params, latent: Array, channel: Array, config: Config, known: Constants) -> Decoded:
     """latent (T, 4, n) -> hit logits and transformed energies (T, Z, A, R)."""
     said = decoders.decode(params["decoder"], chains(config, known), config.model, latent, channel)
-    return said._replace(energies=known.scale[0] + known.scale[1] * said.energies)
+    if config.model.linear:
+        said = Decoded(*map(jnp.add, said, linear.heads(params["linear"], latent[:, 1:])))
+    usual = marginals.at(params["marginals"], channel)
+    return Decoded(usual.hit_logits + said.hit_logits, usual.u + known.scale[1] * said.energies)
 
 
 def drawn(said: Decoded, incident_energy: Array, noise: Array, known: Constants) -> Array:

@@ -19,9 +19,9 @@ from calojax.nn.boltzmann import gradients, machine
 from calojax.shards import Loader, Shards
 from calojax.system import Fit, Model, Phase, Sparse, Update
 from calojax.systems.qvae import constants as fixed
-from calojax.systems.qvae import latent, losses, preparation, showers
+from calojax.systems.qvae import latent, losses, marginals, preparation, showers
 from calojax.systems.qvae.config import Config
-from calojax.systems.qvae.models import decoders, encoder
+from calojax.systems.qvae.models import decoders, encoder, linear
 from calojax.training import optimiser
 
 NAME = "qvae"
@@ -37,13 +37,16 @@ def init(key: Array, config: Config, manifest: shards.Manifest) -> Model:
     """Fresh parameters; chains of random bits; the constants of the manifest."""
     known, n = constants(config, manifest), config.model.nodes
     plan = showers.chains(config, known)
-    keys = jax.random.split(key, 4)
+    keys = jax.random.split(key, 5)
     params = {
         "encoder": encoder.init(keys[0], plan, config.model),
         "decoder": decoders.init(keys[1], plan, config.model),
+        "marginals": marginals.unknown(plan.grid, known.scale[0]),
         "prior": machine.init(keys[2], n, mask=known.mask),
         "frequencies": jnp.full((PARTITIONS, n), 0.5),
     }
+    if config.model.linear:
+        params["linear"] = linear.init(keys[4], plan.grid, n)
     chains = jax.random.bernoulli(keys[3], 0.5, (config.prior.chains, PARTITIONS, n)).astype(jnp.uint8)
     return Model(params, {"step": jnp.zeros((), jnp.int32), "chains": chains}, known)
 
@@ -54,15 +57,17 @@ def constants(config: Config, manifest: shards.Manifest) -> fixed.Constants:
 
 
 def phases(config: Config) -> tuple[Phase | Fit, ...]:
-    """The autoencoder, then the frequencies of its bits, then the prior; or both in every step."""
-    of_autoencoder = Update("autoencoder", losses.autoencoder, trainable=("encoder", "decoder"))
+    """What each voxel does on its own, the autoencoder, the frequencies of its bits, the prior; or the autoencoder and
+    the prior in every step."""
+    of_autoencoder = Update("autoencoder", losses.autoencoder, trainable=("encoder", "decoder", "linear"))
     of_prior = Update("prior", losses.prior, trainable=("prior",), optimiser=partial(_adam, config))
+    voxels = Fit("marginals", _marginals)
     frequencies = Fit("frequencies", partial(_frequencies, begin_prior=not config.joint))
     steps = config.training.steps
     if config.joint:
-        return (Phase("joint", steps, (of_autoencoder, of_prior)), frequencies)
+        return (voxels, Phase("joint", steps, (of_autoencoder, of_prior)), frequencies)
     prior = (Phase("prior", config.prior.steps, (of_prior,)),) if config.prior.steps else ()
-    return (Phase("autoencoder", steps, (of_autoencoder,)), frequencies, *prior)
+    return (voxels, Phase("autoencoder", steps, (of_autoencoder,)), frequencies, *prior)
 
 
 def buckets(config: Config, manifest: shards.Manifest) -> dict[str, tuple[int, ...]]:
@@ -129,21 +134,39 @@ def _adam(config: Config, training: Any, steps: int) -> Any:
     return gradients.adam(optimiser.schedule(given, steps), config.prior.decay)
 
 
+def _marginals(data: Shards, params: Any, config: Config) -> Any:
+    """How often each voxel is hit and with what mean energy, at some incident energies."""
+    known = constants(config, data.manifest)
+
+    @jax.jit
+    def of_tile(tile, number):
+        true = showers.of_hits(tile, config.model.nodes, known)
+        return marginals.sums(true.u, true.channel, tile["weight"])
+
+    return params | {"marginals": marginals.of(_summed(of_tile, data, config), float(known.scale[0]))}
+
+
 def _frequencies(data: Shards, params: Any, config: Config, *, begin_prior: bool) -> Any:
     """How often each bit is 1 in the posterior of the showers; a prior that is still to be trained begins with biases
     that say so, and without couplings."""
-    known, tile = constants(config, data.manifest), config.training.tile
-    count = jax.jit(partial(_count, config=config))
-    sizes = buckets(config, data.manifest)
-    sums = 0.0
-    with Loader(data, batch=tile, tile=tile, buckets=sizes, shuffle=False, epochs=1) as loader:
-        for number, batch in enumerate(loader):
-            sums = sums + count(params, {name: array[0] for name, array in batch.items()}, known, np.uint32(number))
-    often = sums / data.rows
+    known = constants(config, data.manifest)
+    of_tile = jax.jit(lambda tile, number: _count(params, tile, known, number, config=config))
+    often = _summed(of_tile, data, config) / data.rows
     found = params | {"frequencies": often}
     if not begin_prior:
         return found
     return found | {"prior": machine.init(jax.random.key(0), often.shape[1], spread=0.0, frequencies=often)}
+
+
+def _summed(of_tile: Any, data: Shards, config: Config) -> Any:
+    """Sums over all showers of what is found in a tile of them, (tile, its number) -> tree of arrays."""
+    tile, total = config.training.tile, None
+    sizes = buckets(config, data.manifest)
+    with Loader(data, batch=tile, tile=tile, buckets=sizes, shuffle=False, epochs=1) as loader:
+        for number, batch in enumerate(loader):
+            found = of_tile({name: array[0] for name, array in batch.items()}, np.uint32(number))
+            total = found if total is None else jax.tree.map(jnp.add, total, found)
+    return total
 
 
 def _count(params: Any, tile: dict[str, Array], known: fixed.Constants, number: Array, *, config: Config) -> Array:

@@ -44,27 +44,30 @@ def is_program(value):
     return hasattr(value, "eqns") or hasattr(value, "jaxpr")
 
 
-def programs(small, batch, precision):
+def training(small, batch, precision):
     config, model = in_precision(small[0], precision), small[1]
-    yield jax.make_jaxpr(scored(config))(model.params, model, batch)
+    return jax.make_jaxpr(scored(config))(model.params, model, batch)
+
+
+def generation(small, precision):
+    config, model = in_precision(small[0], precision), small[1]
     energy, keys = jnp.geomspace(1e3, 1e5, 8), jax.random.split(jax.random.key(4, impl="threefry2x32"), 8)
     capacity = system.capacities(config, model.constants)[-1]
-    yield jax.make_jaxpr(
+    return jax.make_jaxpr(
         lambda model, energy, keys: system.generate(model, {"incident_energy": energy}, keys, config, capacity)
     )(model, energy, keys)
 
 
-def test_showers_may_be_drawn_in_another_precision_than_was_trained_in(small, batch):
-    _, as_trained = programs(small, batch, "bfloat16")
-    generation = dataclasses.replace(small[0].generation, precision="bfloat16")
-    _, drawn = programs((dataclasses.replace(small[0], generation=generation), small[1]), batch, "float32")
-    assert str(drawn) == str(as_trained)
+def test_showers_may_be_drawn_in_another_precision_than_was_trained_in(small):
+    changed = dataclasses.replace(small[0].generation, precision="bfloat16")
+    drawn = generation((dataclasses.replace(small[0], generation=changed), small[1]), "float32")
+    assert str(drawn) == str(generation(small, "bfloat16"))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_only_operands_of_products_are_bfloat16(small, batch, precision):
     narrow = lambda variables: [v.aval.dtype == jnp.bfloat16 for v in variables]
-    for program in programs(small, batch, precision):
+    for program in (training(small, batch, precision), generation(small, precision)):
         products = 0
         for equation in equations(program.jaxpr):
             if equation.primitive.name == "dot_general":

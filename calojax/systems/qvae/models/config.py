@@ -25,6 +25,9 @@ class Model:
     ] = "probability"
     attention: Annotated[bool, "linear attention in the energy head"] = True
     skip: Annotated[bool, "sub-decoders after the first see the latent variables again"] = True
+    linear: Annotated[
+        bool, "direct paths between voxels and latent variables, beside the networks; published: false"
+    ] = True
     earlier: Annotated[
         Earlier, "how a level of the encoder sees the partitions before it: a map of its own, or one published number"
     ] = "map"

@@ -24,6 +24,7 @@ from calojax.systems.qvae.models.plan import Grid, Plan, grids
 
 LEVELS = 3
 LARGEST_LOGIT = 88.0  # exp of it is finite in float32
+_GAIN = 16.0  # of the logits: at the start already most bits say more of the shower than of the noise
 _CHANNELS = 8  # of the map of earlier partitions
 
 
@@ -55,14 +56,17 @@ def encode(
     bits: Array,
     noise: Array | None,
     sharpness: Array | float | None,
+    direct: Array | float = 0.0,
 ) -> Latents:
     """u (N, Z, A, R), energy (N,) as `conditioning.channel`, bits (N, n) -> logits and samples (N, 3, n).
 
-    noise: (N, 3, n) logistic, None: what is more likely; sharpness: of the smoothed samples, `smoothing.HARD` for bits.
+    noise: (N, 3, n) logistic, None: what is more likely; sharpness: of the smoothed samples, `smoothing.HARD` for bits;
+    direct: (N, 3, n) or number added to the logits.
     """
+    direct = jnp.broadcast_to(direct, (len(u), LEVELS, bits.shape[1]))
     seen, logits = [bits], []
     for number, level in enumerate(params):
-        found = _level(level, plan, u[..., None], energy, jnp.concatenate(seen, 1))
+        found = direct[:, number] + _level(level, plan, u[..., None], energy, jnp.concatenate(seen, 1))
         logits.append(jnp.clip(found, -LARGEST_LOGIT, LARGEST_LOGIT))
         drawn = 0.0 if noise is None else noise[:, number]
         seen.append(smoothing.sample(logits[-1], drawn, sharpness))
@@ -92,7 +96,7 @@ def _init_level(key, plan, model, nodes) -> Level:
     inputs = [had + more for had, more in zip([1, *channels[:-1]], extra, strict=True)]
     sizes = list(zip(keys, plan.encoder, inputs, channels, strict=True))
     found = [layers.rectified(*size) for size in sizes[:-1]]
-    return Level((*found, layers.linear(*sizes[-1])), earlier)
+    return Level((*found, layers.linear(*sizes[-1], _GAIN)), earlier)
 
 
 def _level(level, plan, x, energy, seen):

@@ -99,7 +99,9 @@ def init_chain(key: Array, chain: tuple, inputs: int, model: Model, kind) -> tup
 def _init_part(key, plan, model, inputs, *, hits, last) -> Part:
     first, second = jax.random.split(key)
     stem, energies, hit = stem_and_heads(first, plan, model, inputs, plan.head, hits)
-    if last or plan.slab == plan.grid[0]:
+    if last:
+        return Part(stem, layers.quiet(energies), layers.quiet(hit), None)
+    if plan.slab == plan.grid[0]:
         return Part(stem, energies, hit, None)
     each = jax.random.split(second, 2 if hits else 1)
     return Part(stem, energies, hit, tuple(layers.linear(k, _slab(plan), 1, 1) for k in each))

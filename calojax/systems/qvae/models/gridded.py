@@ -44,7 +44,8 @@ def init(key: Array, plan: Plan, model: Model) -> Params:
         flat.init_chain(k, plan.skip, (2 + number) * nodes, model, layers.rectified)[0]
         for number, k in enumerate(keys[5:])
     ]
-    return Params(*first, tuple(refining), energy_tower, hit_tower, tuple(skips) if model.skip else None)
+    towers = layers.quiet(energy_tower), layers.quiet(hit_tower)
+    return Params(*first, tuple(refining), *towers, tuple(skips) if model.skip else None)
 
 
 def decode(params: Params, plan: Plan, model: Model, latent: Array, energy: Array) -> Decoded:

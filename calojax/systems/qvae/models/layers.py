@@ -46,6 +46,11 @@ def smooth(key: Array, layer: Down | Up, inputs: int, outputs: int, width: int |
     return Layer(linear(first, layer, inputs, outputs, 2.0).kernel, maps.init_norm(outputs), None, attending)
 
 
+def quiet(chain: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The same layers, but the last one says little at the start: not nothing, or those before would not learn."""
+    return *chain[:-1], jax.tree.map(lambda values: 0.1 * values, chain[-1])
+
+
 def apply(params: Layer, layer: Down | Up, x: Array) -> Array:
     """The layer on a map."""
     x = convolved(params, layer, x)
