@@ -73,7 +73,7 @@ def _change(key: str, before: Mapping[str, Any], after: Mapping[str, Any], same_
 
 def depends_on_the_clock(row: Mapping[str, Any]) -> bool:
     """Whether a machine that is faster in all does better here: a time or a rate."""
-    return "wall" in row or row["unit"].endswith("per second")
+    return "wall" in row or row["unit"].endswith(("/s", "per second"))
 
 
 def _verdict(ratios: list[float], limit: float) -> str:

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from benchmarks import arithmetic, files, finer, machine, measuring, subject
+from benchmarks import arithmetic, by_hand, files, finer, machine, measuring, subject
 from benchmarks.running import Options
 from calojax import data, experiments, preparation
 from calojax import system as systems
+from calojax.errors import InputError
 
 EXPERIMENTS = {"ds2": subject.EXPERIMENT, "ds3": subject.EXPERIMENT.with_name("ds3.toml")}
 ENERGIES = (1, 3, 10, 30, 100)  # GeV
@@ -159,8 +160,16 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="results with detectors in them; default: of this machine")
     args = parser.parse_args()
     path = args.results or files.FOLDER / f"{machine.describe()['name']}.json"
-    draw(files.read(path), "detectors/float32/one", args.figure)
+    results, process = files.read(path), "detectors/float32/one"
+    if f"{process}/ds3/{ENERGIES[-1]} GeV" not in results["results"]:
+        raise InputError(
+            where=str(path),
+            found="has no detectors at all energies",
+            rule="the figure shows what their showers cost",
+            remedy="make it with `calojax bench detectors`",
+        )
+    draw(results, process, args.figure)
 
 
 if __name__ == "__main__":
-    main()
+    by_hand.call(main)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import measuring
+from benchmarks import by_hand, measuring
 from benchmarks.peers import asking
 from benchmarks.peers.asking import OURS
 from benchmarks.running import Options
@@ -138,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    by_hand.call(main)

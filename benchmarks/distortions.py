@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import by_hand
 from calojax import evaluation, geometry
 from calojax.evaluation import Metrics
 from calojax.files import calochallenge
@@ -185,4 +186,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    by_hand.call(main)

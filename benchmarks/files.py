@@ -26,8 +26,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, results: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writing.text(path, json.dumps(results, indent=1) + "\n")
+    """InputError where there can be no such file."""
+    with writing.refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writing.text(path, json.dumps(results, indent=1) + "\n")
 
 
 def empty(machine: dict[str, Any]) -> dict[str, Any]:

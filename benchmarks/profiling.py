@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 
 import calojax
-from benchmarks import subject, tables
+from benchmarks import by_hand, subject, tables
 from benchmarks.running import Options, alone, environment
 
 jax.config.update("jax_traceback_in_locations_limit", -1)  # JAX keeps the innermost ten frames, most of them its own
@@ -191,4 +191,4 @@ if __name__ == "__main__":
     if not alone():  # threads are set before JAX is there
         command = [sys.executable, "-m", "benchmarks.profiling", *sys.argv[1:]]
         os.execve(sys.executable, command, environment(Options(place="one")))
-    main()
+    by_hand.call(main)

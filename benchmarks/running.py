@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import machine, measuring
+from calojax import stopping
 
 _ONE_THREAD = ("--xla_cpu_multi_thread_eigen=false", "intra_op_parallelism_threads=1")
 _SHORT = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true")  # compiles faster
@@ -67,7 +68,7 @@ def main(name: str, options: Options) -> dict[str, Any]:
         "load_after": machine.state()["load"],
         "seconds": round(time.time() - began, 1),
         "rounds": options.rounds,
-        "run": options.run,
+        "run": Path(options.run).name if options.run else None,
         "ceilings": limits,
     }
     return {"process": process} | found
@@ -75,4 +76,6 @@ def main(name: str, options: Options) -> dict[str, Any]:
 
 if __name__ == "__main__":
     told = Options(**json.loads(Path(sys.argv[2]).read_text()))
-    Path(sys.argv[3]).write_text(json.dumps(main(sys.argv[1], told)))
+    with stopping.interrupting():  # so that processes that a script has started end with it
+        found = main(sys.argv[1], told)
+    Path(sys.argv[3]).write_text(json.dumps(found))

@@ -15,7 +15,7 @@ class Trainer:
     """The first phase of a system from its beginning; a context manager. trace_s, compile_s: seconds its step took.
 
     Every call of `advance` does a step and returns its values, on the devices. function and arguments: the jitted step
-    and what it is called with first.
+    and what it is called with first; compiled: the program that it has become.
     """
 
     def __init__(self, system: Any, config: Any, shards: Shards):
@@ -44,7 +44,7 @@ class Trainer:
         began = time.perf_counter()
         lowered = self.function.lower(*self.arguments)
         self.trace_s, began = time.perf_counter() - began, time.perf_counter()
-        self._advance = lowered.compile()
+        self.compiled = lowered.compile()
         self.compile_s = time.perf_counter() - began
 
     @property
@@ -54,7 +54,7 @@ class Trainer:
 
     def advance(self) -> dict[str, jax.Array]:
         """One step with the next batch; the values that `calojax train` logs."""
-        self.state, values = self._advance(self.state, self._model, next(self.loader))
+        self.state, values = self.compiled(self.state, self._model, next(self.loader))
         return values
 
     def __enter__(self) -> "Trainer":

@@ -16,8 +16,10 @@ from typing import Any
 from benchmarks import TABLE, Benchmark, comparing, files, machine, tables
 from benchmarks.running import Options, environment
 from calojax.errors import InputError
+from calojax.shards import Manifest
 
 ROOT = Path(__file__).parents[1]
+MEASURED = "pyramid"
 _ROUNDS = 5
 
 
@@ -31,12 +33,13 @@ def run(
     """Measure, write and return the table; progress on stderr.
 
     names: of TABLE, or NAME/PRECISION/PLACE for one process of it, default all; out: default
-    benchmarks/results/MACHINE.json, with `short` none; what the file has of
-    other benchmarks stays; trained: a run to measure, default fresh models; short: seconds, times mean nothing; peers:
-    the Python of an environment with the packages to compare with, default .venv-peers/bin/python if there is one.
+    benchmarks/results/MACHINE.json, with `short` none; what the file has of other benchmarks stays; trained: a run to
+    measure, default fresh models; short: times mean nothing; peers: the Python of an environment with the
+    packages to compare with, default .venv-peers/bin/python if there is one. InputError for what cannot be used, before
+    anything is measured.
     """
     every = {name: _settings(TABLE[name], short) for name in TABLE}
-    every |= {f"{name}/{'/'.join(one)}": [one] for name, several in every.items() for one in several}
+    every |= {f"{name}/{'/'.join(one)}": [one] for name in TABLE for one in _settings(TABLE[name], short=False)}
     for name in names:
         if name not in every:
             raise InputError(
@@ -50,13 +53,14 @@ def run(
     if out is None and not short:
         out = files.FOLDER / f"{here['name']}.json"
     results = _kept(out, here)
-    peers = peers or ROOT / ".venv-peers" / "bin" / "python"
     options = Options(
         rounds=1 if short else _ROUNDS,
         short=short,
-        run=str(trained.resolve()) if trained else None,
-        peers=str(peers.absolute()) if peers.exists() else None,
+        run=_trained(trained) if trained else None,
+        peers=_interpreter(peers),
     )
+    if out:
+        files.write(out, results)  # what cannot be written is refused before hours of measuring
     for process, found in _processes(wanted, options, here):
         results = files.replaced(results, process, found)
         if out:
@@ -82,6 +86,35 @@ def _kept(out: Path | None, here: dict[str, Any]) -> dict[str, Any]:
             remedy="give --out FILE",
         )
     return found
+
+
+def _trained(run: Path) -> str:
+    """The whole path of a run; InputError if it is none of the pyramid."""
+    is_run = (run / "config.toml").is_file()
+    system = Manifest.read(run).system if is_run else ""
+    if system != MEASURED:
+        raise InputError(
+            where=str(run),
+            found=f"is a run of {system}" if is_run else "is no run",
+            rule=f"what is measured is a run of {MEASURED}, made by `calojax train`",
+            remedy="give another --run, or none for fresh models",
+        )
+    return str(run.resolve())
+
+
+def _interpreter(peers: Path | None) -> str | None:
+    """The whole path of a Python, links kept, as they make an environment; InputError if one was given in vain."""
+    path = peers or ROOT / ".venv-peers" / "bin" / "python"
+    if path.is_file():
+        return str(path.absolute())
+    if not peers:
+        return None
+    raise InputError(
+        where=str(peers),
+        found="is no file",
+        rule="packages to compare with are those of a Python",
+        remedy="make one with `make bench-peers`, or leave --peers out",
+    )
 
 
 def _processes(
@@ -115,11 +148,23 @@ def _run(name: str, options: Options) -> dict[str, Any]:
         told, said = Path(folder, "options.json"), Path(folder, "result.json")
         told.write_text(json.dumps(options._asdict()))
         command = [sys.executable, "-m", "benchmarks.running", name, str(told), str(said)]
-        done = subprocess.run(command, cwd=ROOT, env=environment(options), capture_output=True, text=True, check=False)
-        if done.returncode == 0:
+        code, complaints = _waited_for(command, environment(options))
+        if code == 0:
             return json.loads(said.read_text())
-        sys.stderr.write(f"\n{done.stderr}")
-        return {"reason": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
+        sys.stderr.write(f"\n{complaints}")
+        return {"reason": (complaints.strip().splitlines() or [f"ended with {code}"])[-1]}
+
+
+def _waited_for(command: list[str], variables: dict[str, str]) -> tuple[int, str]:
+    """Exit code and stderr of a process; whoever is interrupted meanwhile asks it to end, and it ends what it began."""
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, env=variables, text=True, **pipes) as process:
+        try:
+            complaints = process.communicate()[1]
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, complaints
 
 
 def _origin() -> dict[str, Any]:

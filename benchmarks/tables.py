@@ -8,7 +8,7 @@ _HEAD = ("", "value", "spread", "unit", "GFLOP at the ceiling", "of the ceiling"
 
 def of_results(results: Mapping[str, Any]) -> str:
     """A table for each process, with the ceilings of the same minutes, and what was left out."""
-    parts = [machine(results["machine"])]
+    parts = [f"{machine(results['machine'])}. What the numbers mean: docs/performance.md."]
     for process, about in results["processes"].items():
         rows = [key for key in results["results"] if key.startswith(f"{process}/")]
         lines = [[key.removeprefix(f"{process}/"), *cells(results["results"][key])] for key in rows]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import files, labels
+from benchmarks import by_hand, files, labels
 from calojax import evaluation
 from calojax.errors import InputError
 from calojax.evaluation.published import published
@@ -181,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    by_hand.call(main)

@@ -1,20 +1,24 @@
 """What a step of training costs: the jitted step of `calojax train`, its batches from the loader."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from benchmarks import arithmetic, machine, measuring, stepping, subject
+from benchmarks import arithmetic, machine, measuring, profiling, stepping, subject
 from benchmarks.running import Options
 from calojax import data, experiments, verbs
 from calojax import system as systems
 from calojax.shards import Shards
 
+_PROFILED = 2  # steps
+
 
 def run(options: Options) -> dict[str, Any]:
-    """Rows step (ms) and showers (per second) of experiments/pyramid/egs_ds2.toml on the sample, from the beginning."""
+    """Rows step (ms), step/STAGE, and showers (per second) of experiments/pyramid/egs_ds2.toml on the sample, from the
+    beginning."""
     jax.config.update("jax_enable_compilation_cache", False)  # compiling is timed as well
     smaller = ["training.batch=8", "training.tile=8"] if options.short else []
     asked = experiments.read(subject.EXPERIMENT, [f"model.precision={options.precision}", *smaller])
@@ -52,5 +56,18 @@ def rows(trainer: stepping.Trainer, batch: int, options: Options) -> dict[str, A
         peak_mib=round(machine.peak_mib()),
         checked={"finite": True, "steps": len(found), "first_loss": found[0], "last_loss": found[-1]},
     )
-    rate = measuring.spread(1e3 * batch / ms for ms in step["value"]["rounds"])
-    return {"step": step, "showers": measuring.row(rate, "showers/s", "more", clock=step["clock"])}
+    rate = lambda clock: measuring.spread(1e3 * batch / ms for ms in step[clock]["rounds"])
+    clocks = {"clock": step["clock"], "cpu": rate("cpu")._asdict()}
+    stages = by_stage(trainer, advance, timings["step"]) if options.place == "one" else {}
+    return {"step": step} | stages | {"showers": measuring.row(rate("value"), "showers/s", "more", **clocks)}
+
+
+def by_stage(trainer: stepping.Trainer, advance: Callable[[], Any], timing: measuring.Timing) -> dict[str, Any]:
+    """Rows step/STAGE in ms: value and gradient of each stage of the pyramid, as the profiler shares out a step."""
+    times = profiling.by_stage(profiling.operations(trainer.compiled, advance, _PROFILED))
+    shares = {stage: time / sum(times.values()) for stage, time in times.items()}
+    part = lambda share: measuring.Timing(*(measuring.scaled(clock, share) for clock in timing))
+    return {
+        f"step/{stage}": measuring.timed(part(shares[stage]), "one", "ms per step", share=shares[stage])
+        for stage in sorted(shares, key=shares.__getitem__, reverse=True)
+    }

@@ -266,7 +266,7 @@ def bench(
     """Measure speed beside the machine's own limits, or compare two files of results; a table in Markdown.
 
     names: of the scripts in `benchmarks/`, default all; out: JSON file, default benchmarks/results/MACHINE.json;
-    run: a trained run to measure, default fresh models; short: seconds, to see that it runs; peers: the Python of an
+    run: a trained run to measure, default fresh models; short: minutes in all, to see that it runs; peers: Python of an
     environment with the packages to compare with. InputError outside a checkout of the repository.
     """
     checkout = Path(__file__).parents[1]

@@ -303,7 +303,7 @@ def _add_bench(commands) -> None:
     text = "JSON; what it holds of other scripts stays; default benchmarks/results/MACHINE.json, with --short none"
     p.add_argument("--out", type=_path, metavar="FILE", help=text)
     p.add_argument("--run", type=_path, dest="run_folder", metavar="RUN", help="a trained run; default: fresh models")
-    p.add_argument("--short", action="store_true", help="seconds, to see that it runs: times mean nothing")
+    p.add_argument("--short", action="store_true", help="a few minutes, to see that it runs: times mean nothing")
     p.add_argument("--peers", type=_path, metavar="PYTHON", help="of an environment with the packages to compare with")
     text = "instead: what became slower from one file of results to another, beyond the noise"
     p.add_argument("--compare", type=_path, nargs=2, metavar=("A.json", "B.json"), help=text)

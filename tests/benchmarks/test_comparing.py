@@ -55,6 +55,19 @@ def test_a_machine_that_is_slower_in_all_is_no_slower_program():
     assert set(verdicts(before, slow).values()) == {"slower"}
 
 
+@pytest.mark.parametrize("unit", ["showers/s", "chain-sweeps per second"])
+def test_rates_without_a_ceiling_of_their_own_are_compared_in_units_of_that_of_their_process(unit):
+    before, after = draw({"a": 80.0}, 0.01, 1, better="more"), draw({"a": 40.0}, 0.01, 2, better="more")
+    after["machine"] = MACHINE | {"cpu": "D"}
+    for results, ceiling in ((before, 100.0), (after, 50.0)):
+        [row] = results["results"].values()
+        row["unit"] = unit
+        del row["wall"], row["ceiling_gflops"]
+        limits = {"float32 64x64x2048, GFLOP/s": measuring.spread([ceiling])._asdict()}
+        results["processes"]["a/float32/one"] = {"ceilings": limits}
+    assert verdicts(before, after) == {"a": "unchanged within noise"}
+
+
 def test_what_is_in_one_file_only_is_named_and_the_end_counts():
     before, after = draw({"a": 1.0, "gone": 1.0}, 0.01, 1), draw({"a": 2.0, "new": 1.0}, 0.01, 2)
     said = comparing.text(before, after)

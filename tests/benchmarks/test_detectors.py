@@ -1,8 +1,10 @@
 """Detectors are compared at like numbers of hits, and drawn."""
 
+import sys
+
 import pytest
 
-from benchmarks import detectors, measuring
+from benchmarks import by_hand, detectors, files, machine, measuring
 
 
 def rows(name, ms_per_root, hits):
@@ -31,3 +33,11 @@ def test_the_figure_is_drawn(both, tmp_path):
     process = "detectors/float32/one"
     detectors.draw({"results": {f"{process}/{key}": row for key, row in both.items()}}, process, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_without_its_numbers_the_figure_is_refused_in_one_sentence(tmp_path, monkeypatch, capsys):
+    files.write(tmp_path / "a.json", files.empty(machine.describe()))
+    monkeypatch.setattr(sys, "argv", ["-", "--results", str(tmp_path / "a.json"), "--figure", str(tmp_path / "a.png")])
+    with pytest.raises(SystemExit, match="2"):
+        by_hand.call(detectors.main)
+    assert "has no detectors at all energies" in capsys.readouterr().err and not (tmp_path / "a.png").exists()

@@ -1,6 +1,12 @@
 """The suite runs end to end, keeps what others measured, and says what it cannot use."""
 
+import _thread
 import json
+import os
+import sys
+import threading
+import time
+import types
 
 import pytest
 
@@ -38,11 +44,38 @@ def test_results_of_others_stay_and_failures_are_named(tmp_path, monkeypatch):
     assert found["left_out"] == {"generation/float32/one": "it broke", "generation/float32/gpu": "no GPU here"}
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["--compare", "a.json", "b.json"]])
-def test_what_cannot_be_used_is_one_sentence(arguments, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["generation/float32/two"],
+        ["--compare", "a.json", "b.json"],
+        ["--run", "nowhere"],
+        ["--run", "."],
+        ["--peers", "nowhere/python"],
+        ["--out", "file/a.json"],
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence_before_anything_runs(arguments, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(suite, "_run", lambda name, options: pytest.fail("it runs"))
+    (tmp_path / "file").touch()
     assert cli.main(["bench", *arguments]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_run_of_another_system_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "config.toml").touch()
+    monkeypatch.setattr(suite.Manifest, "read", lambda run: types.SimpleNamespace(system="qvae"))
+    assert cli.main(["bench", "--run", str(tmp_path)]) == 2
+    assert "is a run of qvae" in capsys.readouterr().err
+
+
+def test_a_part_can_be_asked_for_in_a_short_run(monkeypatch):
+    ran = []
+    monkeypatch.setattr(suite, "_run", lambda name, options: ran.append((name, options.precision)) or {"reason": "-"})
+    suite.run(["generation/bfloat16/one"], short=True)
+    assert ran == [("generation", "bfloat16")]
 
 
 def test_a_file_of_another_machine_is_refused(tmp_path, capsys):
@@ -52,6 +85,39 @@ def test_a_file_of_another_machine_is_refused(tmp_path, capsys):
     assert "another machine" in capsys.readouterr().err
 
 
-def test_every_benchmark_has_its_script_and_every_script_with_rows_its_entry():
+def test_every_benchmark_has_its_script_and_its_line_in_the_docs_and_every_script_with_rows_its_entry():
     scripts = {path.stem for path in files.FOLDER.parent.glob("*.py") if "\ndef run(options" in path.read_text()}
     assert scripts == set(benchmarks.TABLE)
+    page = (suite.ROOT / "docs" / "performance.md").read_text()
+    assert [name for name in benchmarks.TABLE if f"`{name}`" not in page] == []
+
+
+def test_an_interrupt_asks_the_process_that_measures_to_end_what_it_began(tmp_path):
+    """Killed, it would leave the processes of `scaling` behind, which compute for minutes."""
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    script = f"""
+import pathlib, time
+from calojax import stopping
+with stopping.interrupting():
+    try:
+        pathlib.Path({str(begun)!r}).touch()
+        time.sleep(60)
+    finally:
+        pathlib.Path({str(ended)!r}).touch()
+"""
+
+    def interrupt():
+        until_there(begun)
+        _thread.interrupt_main()
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        suite._waited_for([sys.executable, "-c", script], dict(os.environ))
+    until_there(ended)
+
+
+def until_there(path):
+    until = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < until, path
+        time.sleep(0.02)
