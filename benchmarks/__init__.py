@@ -37,5 +37,8 @@ TABLE = {
     "gibbs": Benchmark(
         "how fast the chains of the Boltzmann prior are, and how much faster than a loop on PyTorch", ("one", "gpu")
     ),
+    "latent": Benchmark(
+        "what a shower of the qvae costs, and what its prior and its decoder have of it", ("one", "gpu")
+    ),
     "distances": Benchmark("how much faster FPD, KPD and PRDC are than in jetnet and prdc, and how far apart"),
 }
