@@ -1,8 +1,8 @@
 """The suite runs end to end, keeps what others measured, and says what it cannot use."""
 
-import _thread
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -12,7 +12,7 @@ import pytest
 
 import benchmarks
 from benchmarks import files, machine, suite
-from calojax import cli
+from calojax import cli, stopping
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_every_benchmark_has_its_script_and_its_line_in_the_docs_and_every_scrip
 
 def test_an_interrupt_asks_the_process_that_measures_to_end_what_it_began(tmp_path):
     """Killed, it would leave the processes of `scaling` behind, which compute for minutes."""
-    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    begun, ended, main = tmp_path / "begun", tmp_path / "ended", threading.get_ident()
     script = f"""
 import pathlib, time
 from calojax import stopping
@@ -108,10 +108,10 @@ with stopping.interrupting():
 
     def interrupt():
         until_there(begun)
-        _thread.interrupt_main()
+        signal.pthread_kill(main, signal.SIGTERM)  # so that it is woken, as by a real one
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
+    with stopping.interrupting(), pytest.raises(KeyboardInterrupt):
         suite._waited_for([sys.executable, "-c", script], dict(os.environ))
     until_there(ended)
 
