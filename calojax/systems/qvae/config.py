@@ -61,7 +61,7 @@ class Prior:
 class Losses:
     """Weights of the terms of the loss, beside 1 for the hits."""
 
-    energy: Annotated[float, "of the squared errors of the transformed energies, themselves weighted"] = 0.01
+    energy: Annotated[float, "of the deviance of the energies"] = 0.01
     entropy: Annotated[float, "of minus the entropy of the posterior; 0: not regularised"] = 1e-3
     prior_energy: Annotated[float, "of the prior's energy of the posterior's samples; joint training only"] = 0.0
 

@@ -2,7 +2,7 @@
 
 Of a shower, with u its transformed voxels, q the posterior's probabilities and p0 the bits of its incident energy:
 
-    energy         sum 16 exp(u / 2) sinh^2((u - u^) / 4),   u^ the energies said where there are hits, true ones
+    energy         sum 16 exp(v / 2) sinh^2((v - v^) / 4),   v = `log_energy` of u, v^ of what is said where hits are
     hits           sum of binary cross-entropies of the hit logits
     entropy        sum q ln q + (1 - q) ln(1 - q), minus the exact entropy of the posterior
     prior_energy   E(p0, zeta) of the smoothed samples, the prior's parameters given
@@ -10,9 +10,9 @@ Of a shower, with u its transformed voxels, q the posterior's probabilities and 
 Entropy and prior energy together are the divergence of posterior from prior, but for the prior's log Z, which only the
 prior's own parameters change: its loss moves those.
 
-The energy's term is the deviance of a compound Poisson-gamma distribution (Tweedie's with power 3/2) of exp(u), which
-grows with E_voxel / E: its best u^ has the mean energy, so that layers and showers keep theirs. To second order it is
-the published exp(u / 2) (u - u^)^2, whose best u^ has too much energy where u is skewed.
+The energy's term is the deviance of a compound Poisson-gamma distribution (Tweedie's with power 3/2) of exp(v), which
+is linear in the energy: its best v^ has the mean energy, so that layers and showers keep theirs. To second order, and
+where a voxel has little of the energy, it is the published exp(u / 2) (u - u^)^2, whose best u^ has too much.
 
 Source: the CaloQVAE line (arXiv:2410.22870); the deviance: Jorgensen, J. R. Stat. Soc. B 49 (1987) 127.
 """
@@ -28,7 +28,7 @@ from jax import Array
 from calojax.nn import smoothing
 from calojax.nn.boltzmann import gibbs, gradients, machine
 from calojax.system import Loss, Model
-from calojax.systems.qvae import latent, showers
+from calojax.systems.qvae import latent, showers, transform
 from calojax.systems.qvae.config import Config
 from calojax.systems.qvae.constants import Constants
 from calojax.systems.qvae.models import decoded
@@ -123,8 +123,9 @@ def _terms(params, tile, key, step, config: Config, known: Constants) -> dict[st
 
 
 def deviance(u: Array, said: Array) -> Array:
-    """Of transformed energies u from what is said of them; of several u least at the logarithm of the mean exp(u)."""
-    return 16 * jnp.exp(0.5 * u) * jnp.square(jnp.sinh(0.25 * (u - said)))
+    """Of transformed energies u from what is said of them; of several u least at the transform of their mean energy."""
+    v = transform.log_energy(u)
+    return 16 * jnp.exp(0.5 * v) * jnp.square(jnp.sinh(0.25 * (v - transform.log_energy(said))))
 
 
 def _entropy(logits: Array) -> Array:

@@ -11,22 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from calojax.systems.qvae import transform
+
 KNOTS = 9  # energies
 
 
 class Marginals(NamedTuple):
-    """hit_logits, u: (K, Z, A, R), at K energies; u is the logarithm of the mean exp(u) of hits."""
+    """hit_logits, u: (K, Z, A, R), at K energies; u is the transform of the mean energy of hits."""
 
     hit_logits: Array
     u: Array
 
 
 class Sums(NamedTuple):
-    """Over showers: showers (K,), hits and exp(u) of hits (K, Z, A, R), each shower shared out between two energies."""
+    """Over showers: showers (K,), hits and their energies (K, Z, A, R) as exp of `transform.log_energy`, each shower
+    shared out between two incident energies."""
 
     showers: Array
     hits: Array
-    exp_u: Array
+    energies: Array
 
 
 def unknown(grid: tuple[int, int, int], u: Array) -> Marginals:
@@ -44,22 +47,22 @@ def sums(u: Array, channel: Array, weight: Array) -> Sums:
     """Of showers u (T, Z, A, R) at energies channel (T,)."""
     shares = (_shares(channel) * weight[:, None]).T
     hit = u > 0
-    of_hits = jnp.where(hit, jnp.exp(u), 0.0)
+    of_hits = jnp.where(hit, jnp.exp(transform.log_energy(u)), 0.0)
     return Sums(shares.sum(1), *(jnp.tensordot(shares, what, 1) for what in (hit.astype(u.dtype), of_hits)))
 
 
 def of(found: Sums, usual: float) -> Marginals:
     """From the sums over all showers. One shower and one hit more, like those of all energies (of a voxel never hit:
     half a hit, of u `usual`), keep what is rare finite; an energy without showers is like the nearest with some."""
-    showers, hits, exp_u = (np.asarray(part, np.float64) for part in found)
+    showers, hits, energies = (np.asarray(part, np.float64) for part in found)
     often = (hits.sum(0) + 0.5) / (showers.sum() + 1)
-    of_hits = (exp_u.sum(0) + np.exp(usual)) / (hits.sum(0) + 1)
+    of_hits = (energies.sum(0) + np.exp(transform.log_energy(usual))) / (hits.sum(0) + 1)
     share = (hits + often) / (showers + 1)[:, None, None, None]
-    energies = np.log((exp_u + of_hits) / (hits + 1))
+    u = np.asarray(transform.of_log_energy(np.log((energies + of_hits) / (hits + 1))))
     seen = np.flatnonzero(showers > 0)
     nearest = seen[np.abs(np.arange(len(showers))[:, None] - seen).argmin(1)]
     logits = np.log(share) - np.log1p(-share)
-    return Marginals(*(jnp.asarray(values[nearest], jnp.float32) for values in (logits, energies)))
+    return Marginals(*(jnp.asarray(values[nearest], jnp.float32) for values in (logits, u)))
 
 
 def _shares(channel: Array) -> Array:

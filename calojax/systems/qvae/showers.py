@@ -10,7 +10,7 @@ from calojax.nn import smoothing
 from calojax.systems.qvae import bits, conditioning, marginals, transform
 from calojax.systems.qvae.config import Config
 from calojax.systems.qvae.constants import Constants
-from calojax.systems.qvae.models import decoded, decoders, encoder, linear, plan
+from calojax.systems.qvae.models import decoded, decoders, direct, encoder, plan
 from calojax.systems.qvae.models.decoded import Decoded
 from calojax.systems.qvae.models.encoder import Latents
 
@@ -44,16 +44,16 @@ def encode(params, true: Showers, noise: Array | None, sharpness, config: Config
     """Posterior of the latent bits: logits and samples (T, 3, n)."""
     usual = marginals.at(params["marginals"], true.channel)
     u = (true.u - jax.nn.sigmoid(usual.hit_logits) * usual.u) / known.scale[0]  # about 1 for a hit where there is none
-    direct = linear.logits(params["linear"], u) if config.model.linear else 0.0
+    straight = direct.logits(params["direct"], u) if config.model.direct else 0.0
     plan = chains(config, known)
-    return encoder.encode(params["encoder"], plan, u, true.channel, true.bits, noise, sharpness, direct)
+    return encoder.encode(params["encoder"], plan, u, true.channel, true.bits, noise, sharpness, straight)
 
 
 def decode(params, latent: Array, channel: Array, config: Config, known: Constants) -> Decoded:
     """latent (T, 4, n) -> hit logits and transformed energies (T, Z, A, R)."""
     said = decoders.decode(params["decoder"], chains(config, known), config.model, latent, channel)
-    if config.model.linear:
-        said = Decoded(*map(jnp.add, said, linear.heads(params["linear"], latent[:, 1:])))
+    if config.model.direct:
+        said = Decoded(*map(jnp.add, said, direct.heads(params["direct"], latent[:, 1:])))
     usual = marginals.at(params["marginals"], channel)
     return Decoded(usual.hit_logits + said.hit_logits, usual.u + known.scale[1] * said.energies)
 

@@ -22,7 +22,7 @@ from calojax.system import Fit, Model, Phase, Sparse, Update
 from calojax.systems.qvae import constants as fixed
 from calojax.systems.qvae import evaluation, latent, losses, marginals, preparation, showers, transform
 from calojax.systems.qvae.config import Config
-from calojax.systems.qvae.models import decoders, encoder, linear
+from calojax.systems.qvae.models import decoders, direct, encoder
 from calojax.training import optimiser
 
 NAME = "qvae"
@@ -46,8 +46,8 @@ def init(key: Array, config: Config, manifest: shards.Manifest) -> Model:
         "prior": machine.init(keys[2], n, mask=known.mask),
         "frequencies": jnp.full((PARTITIONS, n), 0.5),
     }
-    if config.model.linear:
-        params["linear"] = linear.init(keys[4], plan.grid, n)
+    if config.model.direct:
+        params["direct"] = direct.init(keys[4], plan.grid, n)
     chains = jax.random.bernoulli(keys[3], 0.5, (config.prior.chains, PARTITIONS, n)).astype(jnp.uint8)
     return Model(params, {"step": jnp.zeros((), jnp.int32), "chains": chains}, known)
 
@@ -60,7 +60,7 @@ def constants(config: Config, manifest: shards.Manifest) -> fixed.Constants:
 def phases(config: Config) -> tuple[Phase | Fit, ...]:
     """What each voxel does on its own, the autoencoder, the frequencies of its bits, the prior; or the autoencoder and
     the prior in every step."""
-    of_autoencoder = Update("autoencoder", losses.autoencoder, trainable=("encoder", "decoder", "linear"))
+    of_autoencoder = Update("autoencoder", losses.autoencoder, trainable=("encoder", "decoder", "direct"))
     of_prior = Update("prior", losses.prior, trainable=("prior",), optimiser=partial(_adam, config))
     voxels = Fit("marginals", _marginals)
     frequencies = Fit("frequencies", partial(_frequencies, begin_prior=not config.joint))
@@ -158,7 +158,7 @@ def _marginals(data: Shards, params: Any, config: Config) -> Any:
     known = constants(config, data.manifest)
 
     @jax.jit
-    def of_tile(tile, number):
+    def of_tile(tile, _):
         true = showers.of_hits(tile, config.model.nodes, known)
         return marginals.sums(true.u, true.channel, tile["weight"])
 
@@ -169,8 +169,8 @@ def _frequencies(data: Shards, params: Any, config: Config, *, begin_prior: bool
     """How often each bit is 1 in the posterior of the showers; a prior that is still to be trained begins with biases
     that say so, and without couplings."""
     known = constants(config, data.manifest)
-    of_tile = jax.jit(lambda tile, number: _count(params, tile, known, number, config=config))
-    often = _summed(of_tile, data, config) / data.rows
+    count = jax.jit(partial(_count, config=config))  # parameters given, not part of the program
+    often = _summed(lambda tile, number: count(params, tile, known, number), data, config) / _rows(data, config)
     found = params | {"frequencies": often}
     if not begin_prior:
         return found
@@ -178,14 +178,18 @@ def _frequencies(data: Shards, params: Any, config: Config, *, begin_prior: bool
 
 
 def _summed(of_tile: Any, data: Shards, config: Config) -> Any:
-    """Sums over all showers of what is found in a tile of them, (tile, its number) -> tree of arrays."""
+    """Sums over the showers that are trained on of what is found in a tile, (tile, its number) -> tree of arrays."""
     tile, total = config.training.tile, None
-    sizes = buckets(config, data.manifest)
-    with Loader(data, batch=tile, tile=tile, buckets=sizes, shuffle=False, epochs=1) as loader:
+    rows, sizes = (0, _rows(data, config)), buckets(config, data.manifest)
+    with Loader(data, batch=tile, tile=tile, buckets=sizes, rows=rows, shuffle=False, epochs=1) as loader:
         for number, batch in enumerate(loader):
             found = of_tile({name: array[0] for name, array in batch.items()}, np.uint32(number))
             total = found if total is None else jax.tree.map(jnp.add, total, found)
     return total
+
+
+def _rows(data: Shards, config: Config) -> int:
+    return data.rows - config.training.validation_rows
 
 
 def _count(params: Any, tile: dict[str, Array], known: fixed.Constants, number: Array, *, config: Config) -> Array:

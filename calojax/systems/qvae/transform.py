@@ -50,6 +50,16 @@ def takes(showers: np.ndarray, incident_energy: np.ndarray) -> np.ndarray:
     return np.all(inside, axis=1)
 
 
+def log_energy(u: Array) -> Array:
+    """u -> log(x / R) but for a constant near 0: the logarithm of what is linear in the energy."""
+    return u - jnp.log1p(R / (1 - R) * jnp.exp(u))
+
+
+def of_log_energy(value: Array) -> Array:
+    """The u of a `log_energy`, below ln((1 - R) / R)."""
+    return value - jnp.log1p(-R / (1 - R) * jnp.exp(value))
+
+
 class Outside(NamedTuple):
     """How many voxels the transform cannot take, and the first shower with one (-1: none)."""
 

@@ -67,7 +67,7 @@ def test_a_shower_counts_once_wherever_its_energy_lies(tile):
 
 
 def test_a_fresh_decoder_generates_as_many_hits_as_the_data_have(prepared, model, small, events):
-    """After the fit of the first phase: the networks say nothing yet."""
+    """After the fit of the first phase: the networks say little yet."""
     params = system.phases(small)[0].fit(prepared, model.params, small)
     channel, code = showers.conditions(jnp.asarray(events[0]), small.model.nodes, model.constants)
     bits = jnp.zeros((len(channel), 4, small.model.nodes)).at[:, 0].set(code)

@@ -10,7 +10,7 @@ import pytest
 
 from calojax.errors import InputError
 from calojax.nn.boltzmann import machine
-from calojax.systems.qvae import losses, preparation, showers, system
+from calojax.systems.qvae import losses, preparation, showers, system, transform
 from calojax.systems.qvae.config import Config, Data, Losses
 from calojax.systems.qvae.models.decoded import Decoded
 
@@ -73,12 +73,13 @@ def test_regularisation_changes_loss_and_gradient(model, batch, changed, monkeyp
 
 
 def test_what_is_said_best_of_several_energies_has_their_mean():
-    """Minimised on a grid; skewed energies, so that the mean of u is another."""
-    u = jnp.log(jnp.exp(jnp.asarray([3.0, 8.0, 8.5, 9.0])))
-    said = jnp.linspace(3.0, 9.0, 60_001)
-    loss = losses.deviance(u[:, None], said).sum(0)
-    assert float(said[loss.argmin()]) == pytest.approx(float(jnp.log(jnp.exp(u).mean())), abs=2e-3)
-    near = losses.deviance(u, u + 1e-2) / jnp.exp(u / 2)
+    """Minimised on a grid; skewed energies, up to most of the shower's, so that the mean of u is another."""
+    share = jnp.asarray([1e-6, 1e-3, 0.1, 0.6])
+    u = transform.transform(share, jnp.ones(4))
+    said = jnp.linspace(5.0, 20.0, 60_001)
+    best = said[losses.deviance(u[:, None], said).sum(0).argmin()]
+    assert float(transform.inverse(best[None], jnp.ones(1))[0]) == pytest.approx(float(share.mean()), rel=2e-3)
+    near = losses.deviance(u[:2], u[:2] + 1e-2) / jnp.exp(u[:2] / 2)
     np.testing.assert_allclose(near, 1e-4, rtol=1e-2)  # the published one
 
 
@@ -151,4 +152,4 @@ def test_a_prior_begins_with_the_frequencies_of_the_bits(prepared, model, small)
 
 def test_joint_training_moves_both_in_every_step(small):
     (_, phase, _) = system.phases(dataclasses.replace(small, joint=True))
-    assert [update.trainable for update in phase.updates] == [("encoder", "decoder", "linear"), ("prior",)]
+    assert [update.trainable for update in phase.updates] == [("encoder", "decoder", "direct"), ("prior",)]

@@ -25,7 +25,7 @@ class Model:
     ] = "probability"
     attention: Annotated[bool, "linear attention in the energy head"] = True
     skip: Annotated[bool, "sub-decoders after the first see the latent variables again"] = True
-    linear: Annotated[
+    direct: Annotated[
         bool, "direct paths between voxels and latent variables, beside the networks; published: false"
     ] = True
     earlier: Annotated[
