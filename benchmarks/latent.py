@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks import machine, measuring, subject
 from benchmarks.running import Options
 from calojax import data, experiments, generation, geometry, preparation
+from calojax.generation import sizes
 from calojax.systems.qvae import latent, showers, system
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "qvae" / "atlas.toml"
@@ -45,7 +46,7 @@ def _fresh(rows: int | None) -> tuple[Any, Any, Any]:
 def _of_batch(config, model, manifest, batch: int, options: Options) -> dict[str, Any]:
     cells = geometry.from_json(manifest.geometry).n_cells
     energy = np.geomspace(*_RANGE, batch + 2, dtype=np.float32)[1:-1]
-    tile = energy[: config.generation.tile]
+    tile = energy[: sizes.suited(config.generation, batch, jax.default_backend()).tile]
     sweeps = SWEEPS[:1] if options.short else SWEEPS
     calls = {"ceiling": machine.product("float32")[0], "decoder": _decoder(config, model, tile)}
     for count in sweeps:
@@ -91,7 +92,9 @@ def _prior(config, model, energy, sweeps: int):
 
 def _decoder(config, model, energy):
     """From bits of a tile of showers to hit logits and energies."""
-    bits = jax.random.bernoulli(jax.random.key(2), 0.5, (len(energy), 4, config.model.nodes)).astype(jnp.float32)
+    bits = jax.random.bernoulli(jax.random.key(2), 0.5, (len(energy), latent.PARTITIONS, config.model.nodes)).astype(
+        jnp.float32
+    )
 
     @jax.jit
     def decode(model, energy, bits):

@@ -221,6 +221,10 @@ def evaluate(
     """
     from calojax.files import layouts  # noqa: PLC0415
 
+    settings = tuple(settings)
+    if settings and run is None:
+        rule, remedy = "only a run has settings", "give its run too"
+        raise InputError(where=f"--set {settings[0]}", found="has no --run", rule=rule, remedy=remedy)
     cache.keep_compiled()
     geometry = layouts.geometry(geometry)
     if out is None:

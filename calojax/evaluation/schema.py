@@ -20,9 +20,8 @@ import numpy as np
 from calojax.errors import InputError
 
 SCHEMA = "calojax.metrics/1"
-CURVES_SCHEMA = (
-    "calojax.curves/1"  # counts up whenever an array that all figures need is added, renamed or has another shape
-)
+# counts up whenever an array that all figures need is added, renamed or has another shape
+CURVES_SCHEMA = "calojax.curves/1"
 FILE, CURVES = "metrics.json", "curves.npz"
 _SAMPLE = {"source": str, "showers": int}
 _TRACED: dict[str, dict[str, type]] = {  # what a page says of what was compared

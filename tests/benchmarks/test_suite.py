@@ -31,6 +31,16 @@ def test_one_short_benchmark_from_the_command_line(tmp_path, capsys):
     assert "0 slower, 0 faster, 1 unchanged within noise" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_prior_and_decoder_are_parts_of_a_shower(tmp_path):
+    out = tmp_path / "found.json"
+    assert cli.main(["bench", "latent", "--short", "--out", str(out)]) == 0
+    rows = files.read(out)["results"]
+    parts = ("decoder", "prior, 500 sweeps", "sweeps=500")
+    assert set(rows) == {f"latent/float32/one/batch=1/{part}" for part in parts}
+    assert all(row["value"]["median"] > 0 and row["size"] == {"showers": 1} for row in rows.values())
+
+
 def test_results_of_others_stay_and_failures_are_named(tmp_path, monkeypatch):
     here, out = machine.describe(), tmp_path / "a.json"
     kept = files.empty(here) | {"results": {"couplings/float32/one/a": {}, "generation/float32/one/old": {}}}

@@ -142,8 +142,11 @@ def evaluate(
     MeV, of which those that cannot be encoded are left out."""
     if isinstance(reference, (str, Path)):
         reference = preparation.read(Path(reference), geometry.from_json(manifest.geometry), config.data)
-    incident, cells = map(np.asarray, reference)
+    incident, cells = np.asarray(reference[0]).reshape(-1), np.asarray(reference[1])
     whole = transform.takes(cells, incident)
+    if whole.sum() < 2:
+        rule, remedy = "the bits of two halves are compared", "give more showers, or leave the run away"
+        raise InputError(where="the reference", found=f"has {whole.sum()} showers to encode", rule=rule, remedy=remedy)
     return evaluation.evaluate(model, config, incident[whole], cells[whole], level)
 
 
