@@ -4,7 +4,7 @@
 
 over 30 equal bins between the extremes of the reference, in which N reference and M other showers give the counts P
 and Q; what lies beyond is in the last bins, and empty ones do not count. Not divided by degrees of freedom: about the
-number of occupied bins less one if both are alike, whatever N and M. An octave reaches from 2^(k - 1/2) to 2^(k + 1/2) MeV.
+number of occupied bins less one if both are alike, whatever N and M. Octaves reach from 2^(k - 1/2) to 2^(k + 1/2) MeV.
 Source: the CaloQVAE line (arXiv:2410.22870 and its public code), which selects models by the mean over energies of this
 chi2 with N = M; its bins also depend on the other samples.
 """

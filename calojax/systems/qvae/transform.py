@@ -50,7 +50,7 @@ def takes(showers: np.ndarray, incident_energy: np.ndarray) -> np.ndarray:
     return np.all(inside, axis=1)
 
 
-def log_energy(u: Array) -> Array:
+def log_energy(u: Array | float) -> Array:
     """u -> log(x / R) but for a constant near 0: the logarithm of what is linear in the energy."""
     return u - jnp.log1p(R / (1 - R) * jnp.exp(u))
 
