@@ -75,4 +75,5 @@ def test_a_fresh_decoder_generates_as_many_hits_as_the_data_have(prepared, model
     )  # neither 0 nor 1: no direct path moves
     said = showers.decode(params, bits, channel, small, model.constants)
     hits = jnp.where(model.constants.there, jax.nn.sigmoid(said.hit_logits), 0).sum((1, 2, 3))
-    assert float(hits.mean()) == pytest.approx(np.count_nonzero(events[1]) / len(events[1]), rel=0.1)  # 72 are half of all
+    mean = np.count_nonzero(events[1]) / len(events[1])
+    assert float(hits.mean()) == pytest.approx(mean, rel=0.1)  # 72 are half of all
