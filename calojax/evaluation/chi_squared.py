@@ -66,7 +66,8 @@ def response_chi2(
     octaves = octave(given[0][0]) if octaves is None else octaves
     k = np.arange(octaves.min(), octaves.max() + 1)
     inside = [[(total / incident)[octave(incident) == one] for one in k] for incident, total in given]
-    counts = [np.stack(parts, axis=1) for parts in zip(*map(_counts, *inside), strict=True)]
+    of_octaves = [histograms.between_extremes(truth, other, _BINS) for truth, other in zip(*inside, strict=True)]
+    counts = [np.stack(parts, axis=1) for parts in zip(*of_octaves, strict=True)]
     value, error = jackknife(_with_mean, *counts)
     n = np.array([[len(values) for values in parts] for parts in inside]).T
     enough = n.min(axis=1) >= 2 * BLOCKS
@@ -87,15 +88,6 @@ def chi2_of_counts(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
 def octave(incident_energy: np.ndarray) -> np.ndarray:
     """k (N,) of the octave around 2^k MeV in which each energy (N,), MeV, lies."""
     return np.round(np.log2(incident_energy)).astype(int)
-
-
-def _counts(truth: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts (K, B) of truth (N,) and other (M,) per block of showers."""
-    low, high = (truth.min(), truth.max()) if len(truth) else (0.0, 0.0)
-    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
-    both = (histograms.counts(np.clip(x, edges[0], edges[-1])[:, None], edges[None]) for x in (truth, other))
-    first, second = (counts[:, 0, 1:-1] for counts in both)
-    return first, second
 
 
 def _with_mean(reference: np.ndarray, other: np.ndarray) -> np.ndarray:

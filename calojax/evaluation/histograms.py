@@ -123,3 +123,17 @@ def _sizes(geometry: Any) -> list[tuple[float, ...]]:
     else:
         reaches = [layer.r_edges[-1] for layer in geometry.layers]
     return [tuple(reach / _RADIUS * size for size in _DS2) for reach in reaches]
+
+
+def edges_of(values: np.ndarray, bins: int) -> np.ndarray:
+    """(B + 1,) edges of equal bins from the smallest to the largest value (N,); 0 to 1 without any."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    return np.linspace(low, high if high > low else low + 1.0, bins + 1)
+
+
+def between_extremes(reference: np.ndarray, other: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Counts (K, B) per block of showers of reference (N,) and other (M,), in equal bins between the extremes of the
+    reference; what lies beyond is in the last ones."""
+    edges = edges_of(reference, bins)
+    first, second = (counts(np.clip(x, edges[0], edges[-1])[:, None], edges[None]) for x in (reference, other))
+    return first[:, 0, 1:-1], second[:, 0, 1:-1]

@@ -56,24 +56,23 @@ def evaluate(
     """Metrics and curves `latent.*` of showers (N, V), MeV, at incident energies (N,); level: of the judge."""
     rows = evenly(len(cells), _SHOWERS[level])
     rows = rows[: len(rows) // 2 * 2]
-    here, there = rows[::2], rows[1::2]
-    keys = jax.random.split(jax.random.key(0), 5)
-    encoded, other = (
-        posterior(model, config, incident_energy[r], cells[r], keys[i]) for i, r in enumerate((here, there))
-    )
+    there = rows[1::2]
+    keys = jax.random.split(jax.random.key(0), 4)
+    both = posterior(model, config, incident_energy[rows], cells[rows], keys[0])
+    encoded, other = (Latents(*(values[half::2] for values in both)) for half in (0, 1))
     drawn = {
-        "prior": prior(model, config, incident_energy[there], keys[2]),
-        "naive": naive(model, config, incident_energy[there], keys[3]),
+        "prior": prior(model, config, incident_energy[there], keys[1]),
+        "naive": naive(model, config, incident_energy[there], keys[2]),
     }
-    mixed = mixing(model, config, incident_energy[there][evenly(len(there), _CHAINS)], keys[4])
-    n = (len(here), len(there))
+    mixed = mixing(model, config, incident_energy[there][evenly(len(there), _CHAINS)], keys[3])
+    n = (len(there), len(there))
     floor = compared(encoded, other)
     found = {}
     for name, one in drawn.items():
         of_one = floors.with_floor([compared(encoded, one), floor], [n, n])
         found |= {f"latent.{name}.{key}": value for key, value in of_one.items()}
     found["latent.prior.autocorrelation_time"] = _metric_of(mixed, config)
-    return found, _curves({"posterior": _both(encoded, other)} | drawn, mixed)
+    return found, _curves({"posterior": both} | drawn, mixed)
 
 
 def compared(reference: Latents, other: Latents) -> dict[str, Measured]:
@@ -167,18 +166,13 @@ def _latents(model: Model, bits: Any) -> Latents:
     return Latents(np.asarray(bits), np.asarray(jax.jit(machine.conditional_energy)(given, bits)))
 
 
-def _both(one: Latents, other: Latents) -> Latents:
-    return Latents(*(np.concatenate(pair) for pair in zip(one, other, strict=True)))
-
-
 # ---- numbers
 
 
 def _energies(reference: np.ndarray, other: np.ndarray) -> Measured:
     """In 30 bins between the extremes of the reference, what lies beyond in the last ones."""
-    edges = _edges(reference, _BINS)
-    counts = [histograms.counts(np.clip(e, edges[0], edges[-1])[:, None], edges[None]) for e in (reference, other)]
-    value, error = jackknife.jackknife(separation.separation_of_counts, *(c[:, 0, 1:-1] for c in counts))
+    counts = histograms.between_extremes(reference, other, _BINS)
+    value, error = jackknife.jackknife(separation.separation_of_counts, *counts)
     enough = min(len(reference), len(other)) >= 2 * jackknife.BLOCKS
     more = {"mean_reference": float(reference.mean()), "mean_generated": float(other.mean())}
     more |= {"width_reference": float(reference.std()), "width_generated": float(other.std())}
@@ -222,7 +216,7 @@ def _metric_of(mixed: Mixing, config: Config) -> Metric:
 def _curves(samples: dict[str, Latents], mixed: Mixing) -> dict[str, np.ndarray]:
     """latent.energy.edges (B + 1,) and .<sample> (B,) densities, latent.often.<sample> (3, n) how often bits are 1,
     latent.autocorrelation (2, T): sweeps, and the correlation of energies so far apart."""
-    edges = _edges(np.concatenate([one.energy for one in samples.values()]), _DRAWN)
+    edges = histograms.edges_of(np.concatenate([one.energy for one in samples.values()]), _DRAWN)
     made = {"latent.energy.edges": edges}
     for name, one in samples.items():
         made[f"latent.energy.{name}"] = np.histogram(one.energy, edges, density=True)[0]
@@ -230,9 +224,3 @@ def _curves(samples: dict[str, Latents], mixed: Mixing) -> dict[str, np.ndarray]
     shown = slice(0, min(len(mixed.rho), 4 * (mixed.time.window + 1)))
     made["latent.autocorrelation"] = np.stack([np.arange(len(mixed.rho)) * mixed.every, mixed.rho])[:, shown]
     return made
-
-
-def _edges(values: np.ndarray, bins: int) -> np.ndarray:
-    """Of equal bins from the smallest to the largest value."""
-    low, high = float(values.min()), float(values.max())
-    return np.linspace(low, high if high > low else low + 1.0, bins + 1)

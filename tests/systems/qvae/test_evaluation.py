@@ -96,15 +96,8 @@ def test_the_judge_adds_latent_bits_of_a_run_and_draws_them(loaded, detector, ev
     incident = np.tile(events[0], 10)
     cells = np.tile(events[1], (10, 1))
     cells[:3, 0] = incident[:3]  # cannot be encoded
-    found = calojax.evaluate(
-        (incident, cells),
-        (incident[::-1], cells[::-1]),
-        detector,
-        tmp_path / "judged",
-        level="quick",
-        run=loaded,
-        progress=False,
-    )
+    given = (incident, cells), (incident[::-1], cells[::-1]), detector, tmp_path / "judged"
+    found = calojax.evaluate(*given, level="quick", run=loaded, progress=False)
     pairs = [f"between.{p}.{q}" for p in range(4) for q in range(p + 1, 4)]
     names = ["energy", "frobenius.all", *(f"frobenius.{x}" for x in (*pairs, *(f"within.{p}" for p in range(4))))]
     for name in (f"latent.{which}.{name}" for which in ("prior", "naive") for name in names):
@@ -119,16 +112,7 @@ def test_the_judge_adds_latent_bits_of_a_run_and_draws_them(loaded, detector, ev
     }
     page = (tmp_path / "judged" / "index.html").read_text()
     assert "Latent bits" in page and "integrated autocorrelation time" in page
-    again = calojax.evaluate(
-        (incident, cells),
-        (incident[::-1], cells[::-1]),
-        detector,
-        tmp_path / "judged",
-        level="quick",
-        run=loaded,
-        resume=True,
-        progress=False,
-    )
+    again = calojax.evaluate(*given, level="quick", run=loaded, resume=True, progress=False)
     assert again.to_table() == json.loads((tmp_path / "judged" / "metrics.json").read_text())
     other = loaded._replace(step=7)
     with pytest.raises(InputError, match=r"run .*'step': 6.*'step': 7"):
