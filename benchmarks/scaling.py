@@ -25,7 +25,7 @@ from calojax.shards import Shards
 
 DEVICES = (1, 2, 4, 8)
 PROCESSES = 2
-ROUNDING = 1e-3  # of the largest change of an array: sums of tiles in another order come to a tenth of it
+ROUNDING = 1e-3  # of the change of an array: sums of tiles in another order come to a tenth of it
 _SETTINGS = (
     "training.learning_rate=1e-3",  # at that of the experiment rounding grew to .02 of the change in eight steps
     "training.warmup_steps=0",
@@ -84,11 +84,11 @@ def together(folder: Path, key: str, processes: int, devices: int, sizes: tuple[
 def agreement(one: Path, other: Path) -> dict[str, Any]:
     """How two folders of `main` agree; raises if parameters differ by more than rounding, or showers at all.
 
-    parameters: largest difference of an array in units of its largest change in training.
+    parameters: the largest norm of the difference of an array in units of the norm of its change in training.
     """
     before, a, b = (np.load(path) for path in (one / "begun.npz", one / "done.npz", other / "done.npz"))
-    moved = lambda name: np.abs(a[name] - before[name]).max()
-    apart = {name: np.abs(a[name] - b[name]).max() / moved(name) for name in a.files if moved(name)}
+    moved = lambda name: np.linalg.norm(a[name] - before[name])
+    apart = {name: np.linalg.norm(a[name] - b[name]) / moved(name) for name in a.files if moved(name)}
     worst = max(apart, key=lambda name: np.nan_to_num(apart[name], nan=np.inf))
     if not apart[worst] < ROUNDING:
         raise ValueError(f"{other.name} trains {worst} to something else, {apart[worst]:.1g} of its change")

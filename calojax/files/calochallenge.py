@@ -83,14 +83,15 @@ def stream(
     most_energy: float | None = None,
     start: int = 0,
     any_values: bool = False,
+    negative: bool = False,
 ) -> Iterator[Showers]:
     """Showers of one or several files in order, in blocks of at most `rows` (fewer where 64 MB hold fewer).
 
     progress: title of a line of progress, default none; start: showers left out at the beginning. Layout and width of
     all files are checked first, every block when it is read: energies must be finite and not negative, incident
     energies above 0, the energy of a shower at most `most_energy` times its incident energy (default: any). any_values:
-    cells may hold what they want, for someone who counts what is wrong. Raises InputError naming file, key, row and
-    rule. Warns of files whose energies look like GeV.
+    cells may hold what they want, for someone who counts what is wrong; negative: what is finite. Raises InputError
+    naming file, key, row and rule. Warns of files whose energies look like GeV.
     """
     files = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
     sizes = [_size(path, geometry) for path in files]
@@ -101,7 +102,7 @@ def stream(
         for path, size in zip(files, sizes, strict=True):
             with _Source(path, geometry) as source:
                 for first in range(start, source.rows, rows):
-                    block = source.block(first, min(first + rows, source.rows), any_values)
+                    block = source.block(first, min(first + rows, source.rows), any_values, negative)
                     if most_energy is not None:
                         source.check_totals(block, first, most_energy)
                     if first == 0:  # only now: what is refused needs no warning
@@ -227,18 +228,19 @@ class _Source:
         """(n,) float64 MeV."""
         return _read_energies(self.path, self._energies, rows)
 
-    def block(self, first: int, last: int, any_values: bool = False) -> Showers:
+    def block(self, first: int, last: int, any_values: bool = False, negative: bool = False) -> Showers:
         energies = self.energies(slice(first, last))
         try:
             showers = self._showers.astype(np.float32)[first:last]
         except (OSError, RuntimeError) as error:
             raise hdf5.unreadable(self.path, SHOWERS_KEY, f"rows {first} to {last - 1}", error) from None
-        if showers.size and not any_values and not (showers.min() >= 0 and showers.max() < np.inf):
-            row, column = np.argwhere(~((showers >= 0) & (showers < np.inf)))[0]
+        least = np.finfo(np.float32).min if negative else 0
+        if showers.size and not any_values and not (showers.min() >= least and showers.max() < np.inf):
+            row, column = np.argwhere(~((showers >= least) & (showers < np.inf)))[0]
             raise refused(
                 f"{self.path}, {SHOWERS_KEY}, row {first + row}, column {column}",
                 _energy(showers[row, column], self._showers),
-                "energies of cells are finite and not negative, in MeV",
+                f"energies of cells are finite{'' if negative else ' and not negative'}, in MeV",
                 "remove or mend this shower",
             )
         return Showers(energies, showers)

@@ -45,6 +45,12 @@ def masked(params: Machine, mask: Array | None) -> Machine:
     return params if mask is None else params._replace(weights=jnp.where(mask, params.weights, 0.0))
 
 
+def uncentred(params: Machine, offsets: Array, mask: Array | None = None) -> Machine:
+    """The plain machine, masked, of the parameters of one on v - offsets (4, n): up to a constant the same energies."""
+    params = masked(params, mask)
+    return params._replace(biases=params.biases - fields(params._replace(biases=jnp.zeros_like(offsets)), offsets))
+
+
 def scaled(params: Machine, beta: Array | float) -> Machine:
     """The machine whose p is that of `params` at inverse temperature beta."""
     return Machine(beta * params.weights, beta * params.biases)

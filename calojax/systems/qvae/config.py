@@ -11,7 +11,6 @@ from calojax.training.config import Training
 
 Negatives = Literal["refuse", "clip"]
 Couplings = Literal["zephyr", "full"]
-Centring = Literal["none", "data", "both"]
 Latent = Literal["prior", "naive", "posterior"]
 
 
@@ -41,13 +40,12 @@ class Prior:
     steps: Annotated[int, "training steps of the phase `prior`; 0: none, as for a naive prior alone"] = 2_000
     chains: Annotated[int, "persistent Gibbs chains"] = 256
     sweeps: Annotated[int, "Gibbs sweeps of every chain in a training step"] = 20
-    centring: Annotated[Centring, "of the gradient: none, about the data's means, or about those of both"] = "data"
+    centring: Annotated[bool, "parameters are those of bits less their means in the data"] = True
     learning_rate: Annotated[float, "of Adam, with the warm-up and cosine of [training]"] = 3e-3
     decay: Annotated[float, "share of every parameter that a step takes away"] = 0.0
 
     def __post_init__(self):
         errors.check_choice("prior", "couplings", self.couplings, get_args(Couplings))
-        errors.check_choice("prior", "centring", self.centring, get_args(Centring))
         errors.check_least("prior", "steps", self.steps, 0)
         for name in ("chains", "sweeps"):
             errors.check_least("prior", name, getattr(self, name), 1)
@@ -94,6 +92,9 @@ class Generation(generation.Generation):
         "where latent bits come from: the Boltzmann machine, independent bits, or given showers (reconstruction)",
     ] = "prior"
     sweeps: Annotated[int, "Gibbs sweeps from random bits to a sample of the prior"] = 3_000
+    fluctuations: Annotated[
+        bool, "energies of hits are drawn about what the decoder says, as far apart as in the data; published: false"
+    ] = True
 
     def __post_init__(self):
         super().__post_init__()

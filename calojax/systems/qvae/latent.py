@@ -41,7 +41,12 @@ def prior(params: Any, bits: Array, keys: Array, sweeps: int, known: Constants) 
 
 def given(params: Any, known: Constants) -> Machine:
     """The prior, through which no gradient flows."""
-    return machine.masked(jax.lax.stop_gradient(params["prior"]), known.mask)
+    return jax.lax.stop_gradient(plain(params, known))
+
+
+def plain(params: Any, known: Constants) -> Machine:
+    """The prior; its parameters are centred about params["offsets"]."""
+    return machine.uncentred(params["prior"], jax.lax.stop_gradient(params["offsets"]), known.mask)
 
 
 def _begun(bits, keys, often):

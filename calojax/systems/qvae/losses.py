@@ -28,7 +28,7 @@ from jax import Array
 from calojax.nn import smoothing
 from calojax.nn.boltzmann import gibbs, gradients, machine
 from calojax.system import Loss, Model
-from calojax.systems.qvae import latent, showers, transform
+from calojax.systems.qvae import dispersion, latent, showers
 from calojax.systems.qvae.config import Config
 from calojax.systems.qvae.constants import Constants
 from calojax.systems.qvae.models import decoded
@@ -68,11 +68,9 @@ def prior(params: Any, model: Model, batch: dict[str, Array], key: Array, config
     chains = side_by_side(partial(_moved, config=config), len(weight), fixed, begun, keys)
     flat = weight.ravel()
     loss = gradients.contrastive_loss(
-        params["prior"],
+        latent.plain(params, known),
         data,
         chains,
-        mask=known.mask,
-        centring=config.prior.centring,
         weight=flat,
         sample_weight=flat[jnp.arange(len(chains)) % len(flat)],
     )
@@ -113,19 +111,13 @@ def _terms(params, tile, key, step, config: Config, known: Constants) -> dict[st
     made = decoded.showers(said, hit, smoothing.leak(step, hold, end - hold))
     cells = lambda grid: jnp.sum(jnp.where(known.there, grid, 0.0), (1, 2, 3))
     terms = {
-        "energy": cells(deviance(true.u, made)),
+        "energy": cells(dispersion.deviance(true.u, made)),
         "hits": cells(optax.sigmoid_binary_cross_entropy(said.hit_logits, hit)),
         "entropy": -jnp.sum(_entropy(found.logits), (1, 2)),
     }
     if config.losses.prior_energy:
         terms["prior_energy"] = machine.conditional_energy(latent.given(params, known), smoothed)
     return terms
-
-
-def deviance(u: Array, said: Array) -> Array:
-    """Of transformed energies u from what is said of them; of several u least at the transform of their mean energy."""
-    v = transform.log_energy(u)
-    return 16 * jnp.exp(0.5 * v) * jnp.square(jnp.sinh(0.25 * (v - transform.log_energy(said))))
 
 
 def _entropy(logits: Array) -> Array:

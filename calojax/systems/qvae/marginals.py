@@ -39,16 +39,16 @@ def unknown(grid: tuple[int, int, int], u: Array) -> Marginals:
 
 def at(known: Marginals, channel: Array) -> Marginals:
     """At incident energies (T,), as `conditioning.channel`: (T, Z, A, R) each."""
-    weights = _shares(channel)
+    weights = shares(channel)
     return Marginals(*(jnp.tensordot(weights, values, 1) for values in known))
 
 
 def sums(u: Array, channel: Array, weight: Array) -> Sums:
     """Of showers u (T, Z, A, R) at energies channel (T,)."""
-    shares = (_shares(channel) * weight[:, None]).T
+    share = (shares(channel) * weight[:, None]).T
     hit = u > 0
     of_hits = jnp.where(hit, jnp.exp(transform.log_energy(u)), 0.0)
-    return Sums(shares.sum(1), *(jnp.tensordot(shares, what, 1) for what in (hit.astype(u.dtype), of_hits)))
+    return Sums(share.sum(1), *(jnp.tensordot(share, what, 1) for what in (hit.astype(u.dtype), of_hits)))
 
 
 def of(found: Sums, usual: float) -> Marginals:
@@ -65,7 +65,7 @@ def of(found: Sums, usual: float) -> Marginals:
     return Marginals(*(jnp.asarray(values[nearest], jnp.float32) for values in (logits, u)))
 
 
-def _shares(channel: Array) -> Array:
+def shares(channel: Array) -> Array:
     """(T, K): how much of a shower belongs to each energy; those beyond the ends belong to these."""
     place = jnp.clip(channel, 0.0, 1.0) * (KNOTS - 1)
     return jnp.maximum(1.0 - jnp.abs(place[:, None] - jnp.arange(KNOTS)), 0.0)

@@ -125,20 +125,9 @@ def _read(sources: list[Path], cylinder: Cylinder, data: Data, progress: str | N
         for path in sources:
             _refuse_fractions(path, cylinder)
         clip = data.negatives == "clip"
-        for incident, showers in calochallenge.stream(sources, cylinder, progress=progress, any_values=clip):
-            yield _clipped(incident, showers) if clip else _Block(incident, showers, np.zeros(len(incident), np.int32))
-
-
-def _clipped(incident: np.ndarray, showers: np.ndarray) -> _Block:
-    """Without negative voxels; InputError for what is not finite."""
-    if (strange := ~np.isfinite(showers).all(axis=1)).any():
-        raise InputError(
-            where=f"the shower of {incident[strange][0]:g} MeV",
-            found="has voxels that are not finite",
-            rule="only negative ones can be set to 0",
-            remedy="remove or mend this shower",
-        )
-    return _Block(incident, np.maximum(showers, 0), np.count_nonzero(showers < 0, axis=1).astype(np.int32))
+        for incident, showers in calochallenge.stream(sources, cylinder, progress=progress, negative=clip):
+            below = np.count_nonzero(showers < 0, axis=1).astype(np.int32)
+            yield _Block(incident, np.maximum(showers, 0), below)
 
 
 def _refuse_fractions(path: Path, cylinder: Cylinder) -> None:

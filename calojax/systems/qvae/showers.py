@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from calojax.nn import smoothing
-from calojax.systems.qvae import bits, conditioning, marginals, transform
+from calojax.systems.qvae import bits, conditioning, dispersion, marginals, transform
 from calojax.systems.qvae.config import Config
 from calojax.systems.qvae.constants import Constants
 from calojax.systems.qvae.models import decoded, decoders, direct, encoder, plan
@@ -58,11 +58,18 @@ def decode(params, latent: Array, channel: Array, config: Config, known: Constan
     return Decoded(usual.hit_logits + said.hit_logits, usual.u + known.scale[1] * said.energies)
 
 
-def drawn(said: Decoded, incident_energy: Array, noise: Array, known: Constants) -> Array:
-    """Showers (T, V), MeV, with hits drawn by logistic noise (T, V)."""
-    said = Decoded(*(grid.reshape(len(incident_energy), -1)[:, known.place] for grid in said))
-    hits = smoothing.sample(said.hit_logits, noise, smoothing.HARD)
-    return transform.inverse(decoded.showers(said, hits), incident_energy)
+def drawn(said: Decoded, phi: Array | None, incident_energy: Array, keys: Array, known: Constants) -> Array:
+    """Showers (T, V), MeV, with hits, and unless phi is None their energies, drawn; phi (T, Z, A, R), see `dispersion`;
+    keys (T,)."""
+    on_cells = lambda grid: grid.reshape(len(incident_energy), -1)[:, known.place]
+    of_hits, of_energies = jax.vmap(jax.random.split, out_axes=1)(keys)
+    noise = jax.vmap(lambda key: smoothing.logistic(key, (len(known.place),)))(of_hits)
+    said = Decoded(*map(on_cells, said))
+    u = decoded.showers(said, smoothing.sample(said.hit_logits, noise, smoothing.HARD))
+    energy = transform.inverse(u, incident_energy)
+    if phi is None:
+        return energy
+    return jnp.minimum(energy * dispersion.factors(on_cells(phi), u, of_energies), incident_energy[:, None])
 
 
 def chains(config: Config, known: Constants) -> plan.Plan:

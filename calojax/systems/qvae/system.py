@@ -20,7 +20,7 @@ from calojax.nn.boltzmann import gradients, machine
 from calojax.shards import Loader, Shards
 from calojax.system import Fit, Model, Phase, Sparse, Update
 from calojax.systems.qvae import constants as fixed
-from calojax.systems.qvae import evaluation, latent, losses, marginals, preparation, showers, transform
+from calojax.systems.qvae import dispersion, evaluation, latent, losses, marginals, preparation, showers, transform
 from calojax.systems.qvae.config import Config
 from calojax.systems.qvae.models import decoders, direct, encoder
 from calojax.training import optimiser
@@ -43,8 +43,10 @@ def init(key: Array, config: Config, manifest: shards.Manifest) -> Model:
         "encoder": encoder.init(keys[0], plan, config.model),
         "decoder": decoders.init(keys[1], plan, config.model),
         "marginals": marginals.unknown(plan.grid, known.scale[0]),
+        "dispersion": dispersion.unknown(plan.grid),
         "prior": machine.init(keys[2], n, mask=known.mask),
         "frequencies": jnp.full((PARTITIONS, n), 0.5),
+        "offsets": jnp.full((PARTITIONS, n), 0.5 if config.prior.centring else 0.0),
     }
     if config.model.direct:
         params["direct"] = direct.init(keys[4], plan.grid, n)
@@ -58,17 +60,17 @@ def constants(config: Config, manifest: shards.Manifest) -> fixed.Constants:
 
 
 def phases(config: Config) -> tuple[Phase | Fit, ...]:
-    """What each voxel does on its own, the autoencoder, the frequencies of its bits, the prior; or the autoencoder and
-    the prior in every step."""
+    """What each voxel does on its own, the autoencoder, what it makes of the data, the prior; or autoencoder and
+    prior in every step."""
     of_autoencoder = Update("autoencoder", losses.autoencoder, trainable=("encoder", "decoder", "direct"))
     of_prior = Update("prior", losses.prior, trainable=("prior",), optimiser=partial(_adam, config))
     voxels = Fit("marginals", _marginals)
-    frequencies = Fit("frequencies", partial(_frequencies, begin_prior=not config.joint))
+    encoded = Fit("encoded", partial(_encoded, begin_prior=not config.joint))
     steps = config.training.steps
     if config.joint:
-        return (voxels, Phase("joint", steps, (of_autoencoder, of_prior)), frequencies)
+        return (voxels, Phase("joint", steps, (of_autoencoder, of_prior)), encoded)
     prior = (Phase("prior", config.prior.steps, (of_prior,)),) if config.prior.steps else ()
-    return (voxels, Phase("autoencoder", steps, (of_autoencoder,)), frequencies, *prior)
+    return (voxels, Phase("autoencoder", steps, (of_autoencoder,)), encoded, *prior)
 
 
 def buckets(config: Config, manifest: shards.Manifest) -> dict[str, tuple[int, ...]]:
@@ -81,7 +83,7 @@ def buckets(config: Config, manifest: shards.Manifest) -> dict[str, tuple[int, .
 def generate(model: Model, conditions: dict[str, Array], keys: Array, config: Config, capacity: int) -> Sparse:
     """Showers of one tile: conditions["incident_energy"] (T,), MeV, and the showers to reconstruct, if any."""
     known, incident = model.constants, conditions["incident_energy"].astype(jnp.float32)
-    of_bits, of_hits = jax.vmap(jax.random.split, out_axes=1)(keys)
+    of_bits, of_cells = jax.vmap(jax.random.split, out_axes=1)(keys)
     if config.generation.latent == "posterior":
         if "showers" not in conditions:
             raise InputError(
@@ -100,8 +102,8 @@ def generate(model: Model, conditions: dict[str, Array], keys: Array, config: Co
         else:
             drawn = latent.prior(model.params, bits, of_bits, config.generation.sweeps, known)
     said = showers.decode(model.params, drawn.astype(jnp.float32), channel, config, known)
-    noise = jax.vmap(lambda key: smoothing.logistic(key, (len(known.place),)))(of_hits)
-    energy = showers.drawn(said, incident, noise, known)
+    phi = dispersion.at(model.params["dispersion"], channel) if config.generation.fluctuations else None
+    energy = showers.drawn(said, phi, incident, of_cells, known)
     flat = sets.places(energy.ravel() > 0, capacity)
     there = jnp.minimum(flat, energy.size - 1)
     value = jnp.where(flat < energy.size, energy.ravel()[there], 0.0)
@@ -168,16 +170,19 @@ def _marginals(data: Shards, params: Any, config: Config) -> Any:
     return params | {"marginals": marginals.of(_summed(of_tile, data, config), float(known.scale[0]))}
 
 
-def _frequencies(data: Shards, params: Any, config: Config, *, begin_prior: bool) -> Any:
-    """How often each bit is 1 in the posterior of the showers; a prior that is still to be trained begins with biases
-    that say so, and without couplings."""
-    known = constants(config, data.manifest)
+def _encoded(data: Shards, params: Any, config: Config, *, begin_prior: bool) -> Any:
+    """How often each bit is 1 in the posterior of the showers, and how far their energies lie from the decoder's.
+
+    A prior that is still to be trained begins with biases that say the former, and without couplings.
+    """
+    known, rows = constants(config, data.manifest), _rows(data, config)
     count = jax.jit(partial(_count, config=config))  # parameters given, not part of the program
-    often = _summed(lambda tile, number: count(params, tile, known, number), data, config) / _rows(data, config)
-    found = params | {"frequencies": often}
+    ones, energies = _summed(lambda tile, number: count(params, tile, known, number), data, config)
+    found = params | {"frequencies": (often := ones / rows), "dispersion": dispersion.of(energies)}
     if not begin_prior:
         return found
-    return found | {"prior": machine.init(jax.random.key(0), often.shape[1], spread=0.0, frequencies=often)}
+    prior = machine.init(jax.random.key(0), often.shape[1], spread=0.0, frequencies=often)
+    return found | {"prior": prior, "offsets": often if config.prior.centring else params["offsets"]}
 
 
 def _summed(of_tile: Any, data: Shards, config: Config) -> Any:
@@ -195,9 +200,13 @@ def _rows(data: Shards, config: Config) -> int:
     return data.rows - config.training.validation_rows
 
 
-def _count(params: Any, tile: dict[str, Array], known: fixed.Constants, number: Array, *, config: Config) -> Array:
-    """(4, n): sums over a tile of the probabilities that the bits are 1."""
+def _count(
+    params: Any, tile: dict[str, Array], known: fixed.Constants, number: Array, *, config: Config
+) -> tuple[Array, dispersion.Sums]:
+    """Sums over a tile: of the probabilities that the bits are 1 (4, n), and of the dispersion."""
     true = showers.of_hits(tile, config.model.nodes, known)
     noise = smoothing.logistic(jax.random.key(number), (len(true.channel), LEVELS, true.bits.shape[1]))
-    logits = showers.encode(params, true, noise, smoothing.HARD, config, known).logits
-    return jnp.tensordot(tile["weight"], latent.joined(true.bits, jax.nn.sigmoid(logits)), 1)
+    found = showers.encode(params, true, noise, smoothing.HARD, config, known)
+    said = showers.decode(params, latent.joined(true.bits, found.samples), true.channel, config, known)
+    ones = jnp.tensordot(tile["weight"], latent.joined(true.bits, jax.nn.sigmoid(found.logits)), 1)
+    return ones, dispersion.sums(true.u, said.energies, true.channel, tile["weight"])

@@ -20,42 +20,53 @@ def given():
     return params, data, samples
 
 
-def directions(data, samples, centring):
-    """Directions of ascent (6, N, N), (4, N) by their formulas in numpy."""
-    d, s = np.asarray(data, float), np.asarray(samples, float)
-    about = {"none": (0 * d[0], 0 * d[0]), "data": (d.mean(0), d.mean(0)), "both": (d.mean(0), s.mean(0))}[centring]
-    weights, biases = [], d.mean(0) - s.mean(0)
-    for (i, j), where in zip(PAIRS, MASK, strict=True):
-        moment = lambda v, mu, i=i, j=j: (v[:, i] - mu[i]).T @ (v[:, j] - mu[j]) / len(v)
-        weights.append(where * (moment(d, about[0]) - moment(s, about[1])))
-        biases[i] -= weights[-1] @ (about[0] + about[1])[j] / 2
-        biases[j] -= weights[-1].T @ (about[0] + about[1])[i] / 2
-    return np.stack(weights), biases
+def loss_about(offsets, data, samples, **weights):
+    """The loss of centred parameters."""
+    return lambda params: gradients.contrastive_loss(machine.uncentred(params, offsets, MASK), data, samples, **weights)
 
 
-@pytest.mark.parametrize("centring", ["none", "data", "both"])
-def test_gradients_are_those_of_their_formulas(given, centring):
+def test_the_machine_about_an_offset_has_the_energies_of_the_bits_less_it(given):
+    params, data, _ = given
+    mu = jax.random.uniform(jax.random.key(5), (4, N))
+    plain = machine.energy(machine.uncentred(params, mu, MASK), data)
+    apart = plain - machine.energy(machine.masked(params, MASK), data - mu)
+    np.testing.assert_allclose(apart, jnp.broadcast_to(apart[0], apart.shape), atol=1e-5)
+
+
+def test_gradients_about_an_offset_are_the_differences_of_moments_about_it(given):
     params, data, samples = given
-    loss = lambda params: gradients.contrastive_loss(params, data, samples, mask=MASK, centring=centring)
-    value, found = jax.jit(jax.value_and_grad(loss))(params)
-    weights, biases = directions(data, samples, centring)
-    np.testing.assert_allclose(found.weights, -weights, atol=1e-6)
-    np.testing.assert_allclose(found.biases, -biases, atol=1e-6)
-    masked = machine.masked(params, MASK)
-    expected = machine.energy(masked, data).mean() - machine.energy(masked, samples).mean()
+    mu = np.asarray(data, float).mean(0)
+    value, found = jax.jit(jax.value_and_grad(loss_about(jnp.asarray(mu, jnp.float32), data, samples)))(params)
+    d, s = np.asarray(data, float), np.asarray(samples, float)
+    for number, (i, j) in enumerate(PAIRS):
+        moment = lambda v, i=i, j=j: (v[:, i] - mu[i]).T @ (v[:, j] - mu[j]) / len(v)
+        np.testing.assert_allclose(found.weights[number], MASK[number] * (moment(s) - moment(d)), atol=1e-6)
+    np.testing.assert_allclose(found.biases, s.mean(0) - d.mean(0), atol=1e-6)
+    plain = machine.uncentred(params, jnp.asarray(mu, jnp.float32), MASK)
+    expected = machine.energy(plain, data).mean() - machine.energy(plain, samples).mean()
     assert float(value) == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("centring", ["none", "both"])
-def test_rows_of_weight_nought_do_not_count(given, centring):
+def test_a_flip_of_bits_does_not_change_gradients_about_the_means_of_the_data(given):
+    """Of the machine in which the bits of partition 2 mean their opposites: its parameters have the opposite signs."""
     params, data, samples = given
-    options = {"mask": MASK, "centring": centring}
+    flipped = lambda v: v.at[:, 2].set(1 - v[:, 2])
+    sign = jnp.ones(4).at[2].set(-1.0)
+    of_pairs = jnp.array([sign[i] * sign[j] for i, j in PAIRS])[:, None, None]
+    turned = machine.Machine(params.weights * of_pairs, params.biases * sign[:, None])
+    found = jax.jit(jax.grad(loss_about(data.mean(0), data, samples)))(params)
+    there = jax.jit(jax.grad(loss_about(flipped(data).mean(0), flipped(data), flipped(samples))))(turned)
+    np.testing.assert_allclose(there.weights, found.weights * of_pairs, atol=1e-6)
+    np.testing.assert_allclose(there.biases, found.biases * sign[:, None], atol=1e-6)
+
+
+def test_rows_of_weight_nought_do_not_count(given):
+    params, data, samples = given
     padded = lambda v: jnp.concatenate([v, jnp.ones((2, 4, N))])
     weight = lambda v: jnp.concatenate([jnp.full(len(v), 0.7), jnp.zeros(2)])
-    plain = jax.jit(jax.grad(lambda p: gradients.contrastive_loss(p, data, samples, **options)))(params)
-    options |= {"weight": weight(data), "sample_weight": weight(samples)}
-    loss = lambda p: gradients.contrastive_loss(p, padded(data), padded(samples), **options)
-    with_padding = jax.jit(jax.grad(loss))(params)
+    plain = jax.jit(jax.grad(loss_about(data.mean(0), data, samples)))(params)
+    weights = {"weight": weight(data), "sample_weight": weight(samples)}
+    with_padding = jax.jit(jax.grad(loss_about(data.mean(0), padded(data), padded(samples), **weights)))(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), plain, with_padding)
 
 
@@ -65,9 +76,7 @@ def test_the_plain_gradient_is_that_of_the_likelihood(given, bits):
     params = machine.masked(given[0], MASK)
     data = given[1] if bits is None else given[1].at[:, 0].set(bits)
     exact = Exact(params, bits)
-    loss = lambda p: gradients.contrastive_loss(
-        p, data, jnp.asarray(exact.states), mask=MASK, centring="none", sample_weight=jnp.asarray(exact.p)
-    )
+    loss = loss_about(jnp.zeros((4, N)), data, jnp.asarray(exact.states), sample_weight=jnp.asarray(exact.p))
     found = jax.jit(jax.grad(loss))(params)
 
     def nats(params):
@@ -82,22 +91,21 @@ def test_the_plain_gradient_is_that_of_the_likelihood(given, bits):
 
 def test_energy_of_the_data_has_a_gradient_and_that_of_samples_has_none(given):
     params, data, samples = given
-    loss = lambda d, s: gradients.contrastive_loss(params, d, s, mask=MASK)
+    loss = lambda d, s: gradients.contrastive_loss(machine.masked(params, MASK), d, s)
     of_data, of_samples = jax.jit(jax.grad(loss, (0, 1)))(data, samples)
     np.testing.assert_allclose(of_data, -machine.fields(machine.masked(params, MASK), data) / 20, atol=1e-6)
     assert not np.any(of_samples)
 
 
-@pytest.mark.parametrize("centring", ["none", "data", "both"])
-def test_weights_outside_the_mask_stay_nought_and_the_others_move(given, centring):
+def test_weights_outside_the_mask_stay_nought_and_the_others_move(given):
     params, data, samples = given
     params, optimiser = machine.masked(params, MASK), gradients.adam(0.1, decay=0.007)
     state = optimiser.init(params)
 
     @jax.jit
     def step(params, state):
-        loss = lambda p: gradients.contrastive_loss(p, data, samples, mask=MASK, centring=centring)
-        change, state = optimiser.update(jax.grad(loss)(params), state, params)
+        gradient = jax.grad(loss_about(data.mean(0), data, samples))(params)
+        change, state = optimiser.update(gradient, state, params)
         return optax.apply_updates(params, change), state
 
     start = params
@@ -121,51 +129,40 @@ def test_chains_are_clamped_to_the_bits_of_the_batch():
     assert not np.any(found[:, 1:]) and found.dtype == chains.dtype
 
 
-@pytest.mark.parametrize("centring", ["none", "data", "both"])
-def test_persistent_chains_learn_the_distribution_of_the_data(centring):
-    """Nats by which the data's distribution differs from that of the machine, by enumeration, before and after."""
-    couplings = machine.Machine(2.0 * jax.random.normal(jax.random.key(2), (6, 2, 2)), jnp.zeros((4, 2)))
-    halfway = -0.5 * machine.fields(couplings, jnp.ones((4, 2)))  # then every node is 1 half of the time
-    truth = Exact(couplings._replace(biases=halfway))
+def learned(nodes, seed, centring, *, steps, batch, chains, more=0.0):
+    """Nats by which the distribution of the data differs from that of a machine, by enumeration, before and after it is
+    trained; the data are draws of one with normal couplings of spread 2 and every node 1 half of the time, or as often
+    as a field of `more` makes it."""
+    couplings = machine.Machine(2.0 * jax.random.normal(jax.random.key(seed), (6, nodes, nodes)), jnp.zeros((4, nodes)))
+    halfway = -0.5 * machine.fields(couplings, jnp.ones((4, nodes)))
+    truth = Exact(couplings._replace(biases=halfway + more))
     rows = truth.states[np.random.default_rng(2).choice(len(truth.p), 4000, p=truth.p)].astype(np.float32)
-    apart = lambda params: np.sum(truth.p * (np.log(truth.p) - np.log(Exact(params).p)))
-    params, optimiser = machine.init(jax.random.key(0), 2, frequencies=jnp.asarray(rows.mean(0))), gradients.adam(0.03)
+    often = jnp.asarray(rows.mean(0))
+    offsets = often if centring else jnp.zeros_like(often)
+    apart = lambda params: np.sum(truth.p * (np.log(truth.p) - np.log(Exact(machine.uncentred(params, offsets)).p)))
+    start, optimiser = machine.init(jax.random.key(0), nodes, spread=0.0, frequencies=often), gradients.adam(0.03)
 
     def step(state, number):
-        params, moments, chains = state
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(1), number), len(chains))
-        chains = gibbs.sample(params, chains, keys, 2, clamped=False)
-        loss = lambda p: gradients.contrastive_loss(p, jnp.asarray(rows), chains, centring=centring)
+        params, moments, v = state
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(100), number), len(v))
+        v = gibbs.sample(machine.uncentred(params, offsets), v, keys, 2, clamped=False)
+        seen = jax.lax.dynamic_slice_in_dim(jnp.asarray(rows), number * batch % (len(rows) - batch + 1), batch)
+        loss = lambda p: gradients.contrastive_loss(machine.uncentred(p, offsets), seen, v)
         change, moments = optimiser.update(jax.grad(loss)(params), moments, params)
-        return (optax.apply_updates(params, change), moments, chains), None
+        return (optax.apply_updates(params, change), moments, v), None
 
-    state = (params, optimiser.init(params), jnp.asarray(rows[:1000]))
-    (learned, _, _), _ = jax.jit(lambda state: jax.lax.scan(step, state, jnp.arange(200)))(state)
-    before, after = apart(params), apart(learned)
+    begun = (start, optimiser.init(start), jnp.asarray(rows[:chains]))
+    (params, _, _), _ = jax.jit(lambda state: jax.lax.scan(step, state, jnp.arange(steps)))(begun)
+    return apart(start), apart(params)
+
+
+@pytest.mark.parametrize("centring", [False, True])
+def test_persistent_chains_learn_the_distribution_of_the_data(centring):
+    before, after = learned(2, 2, centring, steps=200, batch=4000, chains=1000)
     assert before > 0.3 and after < 0.1 * before, (before, after)
 
 
 def test_strong_couplings_are_learnt_about_the_means_of_the_data():
-    """From small batches, with chains that move little in a step; about the means of both this diverges."""
-    couplings = machine.Machine(2.0 * jax.random.normal(jax.random.key(0), (6, N, N)), jnp.zeros((4, N)))
-    halfway = -0.5 * machine.fields(couplings, jnp.ones((4, N)))
-    truth = Exact(couplings._replace(biases=halfway))
-    rows = truth.states[np.random.default_rng(2).choice(len(truth.p), 4000, p=truth.p)].astype(np.float32)
-    apart = lambda params: np.sum(truth.p * (np.log(truth.p) - np.log(Exact(params).p)))
-    start = machine.init(jax.random.key(0), N, spread=0.0, frequencies=jnp.asarray(rows.mean(0)))
-    optimiser = gradients.adam(0.03)
-
-    def step(state, number):
-        params, moments, chains = state
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(100), number), len(chains))
-        chains = gibbs.sample(params, chains, keys, 2, clamped=False)
-        batch = jax.lax.dynamic_slice_in_dim(jnp.asarray(rows), number * 64 % 3936, 64)
-        change, moments = optimiser.update(
-            jax.grad(lambda p: gradients.contrastive_loss(p, batch, chains))(params), moments, params
-        )
-        return (optax.apply_updates(params, change), moments, chains), None
-
-    begun = (start, optimiser.init(start), jnp.asarray(rows[:256]))
-    (learned, _, _), _ = jax.jit(lambda state: jax.lax.scan(step, state, jnp.arange(600)))(begun)
-    before, after = apart(start), apart(learned)
-    assert before > 1.5 and after < 0.25 * before, (before, after)
+    """From small batches, with chains that move little in a step."""
+    before, after = learned(N, 0, True, steps=600, batch=64, chains=256)
+    assert before > 1.5 and after < 0.1 * before, (before, after)

@@ -15,6 +15,9 @@ from calojax.systems.qvae import preparation, system
 from calojax.systems.qvae.config import Config, Data, Generation, Prior
 from calojax.systems.qvae.models.config import Model
 from calojax.training.config import Training
+from tests.voxel_files import grow
+
+__all__ = ["grow"]
 
 SHOWERS, NODES = 24, 40
 

@@ -1,9 +1,7 @@
 """What is wrong with voxel files is one sentence, or is treated as documented and counted in the manifest."""
 
-import importlib.util
 import re
 import warnings
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,13 +12,7 @@ from calojax.errors import InputError
 from calojax.shards import Manifest
 from calojax.systems.qvae import preparation, system
 from calojax.systems.qvae.config import Config, Generation
-
-_path = Path(__file__).parents[2] / "files" / "atlas" / "conftest.py"
-_spec = importlib.util.spec_from_file_location("voxel_files", _path)
-assert _spec is not None and _spec.loader is not None
-voxel_files = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(voxel_files)
-write, REGULAR = voxel_files.write, voxel_files.REGULAR
+from tests.voxel_files import REGULAR, write
 
 
 @pytest.fixture
@@ -174,7 +166,7 @@ def test_what_is_not_finite_is_never_clipped(prepare, tmp_path):
 
     path = in_columns(tmp_path / "c.hdf5", 6480, spoil=spoil)
     found, _ = prepare([path], "--geometry", "ds2", "--negatives", "clip")
-    assert "not finite" in found
+    assert "c.hdf5, showers, row 4, column 7: the energy is nan" in found
 
 
 def test_a_good_file_is_neither_warned_of_nor_counted(prepare, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from calojax.errors import InputError
 from calojax.nn.boltzmann import machine
-from calojax.systems.qvae import losses, preparation, showers, system, transform
+from calojax.systems.qvae import dispersion, latent, losses, preparation, showers, system, transform
 from calojax.systems.qvae.config import Config, Data, Losses
 from calojax.systems.qvae.models.decoded import Decoded
 
@@ -25,7 +25,7 @@ def test_showers_come_back_from_the_grid(model, batch, events, small):
     def there_and_back():
         read = showers.of_hits(tile, small.model.nodes, known)
         sure = Decoded(jnp.where(read.u > 0, 50.0, -50.0), jnp.where(read.u > 0, read.u, 7.0))
-        drawn = showers.drawn(sure, incident, jnp.zeros(cells.shape), known)
+        drawn = showers.drawn(sure, None, incident, jax.random.split(jax.random.key(0), len(cells)), known)
         return read, showers.of_cells(incident, cells, small.model.nodes, known), drawn
 
     read, dense, drawn = there_and_back()
@@ -77,9 +77,9 @@ def test_what_is_said_best_of_several_energies_has_their_mean():
     share = jnp.asarray([1e-6, 1e-3, 0.1, 0.6])
     u = transform.transform(share, jnp.ones(4))
     said = jnp.linspace(5.0, 20.0, 60_001)
-    best = said[losses.deviance(u[:, None], said).sum(0).argmin()]
+    best = said[dispersion.deviance(u[:, None], said).sum(0).argmin()]
     assert float(transform.inverse(best[None], jnp.ones(1))[0]) == pytest.approx(float(share.mean()), rel=2e-3)
-    near = losses.deviance(u[:2], u[:2] + 1e-2) / jnp.exp(u[:2] / 2)
+    near = dispersion.deviance(u[:2], u[:2] + 1e-2) / jnp.exp(u[:2] / 2)
     np.testing.assert_allclose(near, 1e-4, rtol=1e-2)  # the published one
 
 
@@ -141,13 +141,18 @@ def test_a_reconstruction_needs_showers(draw, changed):
         draw([1e3] * 4, jax.random.split(jax.random.key(0), 4), changed("generation", latent="posterior"))
 
 
-def test_a_prior_begins_with_the_frequencies_of_the_bits(prepared, model, small):
-    fit = next(phase for phase in system.phases(small) if phase.name == "frequencies")
+@pytest.mark.parametrize("centring", [True, False])
+def test_a_prior_begins_with_the_frequencies_of_the_bits(prepared, model, small, centring):
+    small = dataclasses.replace(small, prior=dataclasses.replace(small.prior, centring=centring))
+    fit = next(phase for phase in system.phases(small) if phase.name == "encoded")
+    model = model._replace(params=model.params | {"offsets": jnp.zeros_like(model.params["offsets"])})
     found = fit.fit(prepared, model.params, small)
     often = np.asarray(found["frequencies"])
     assert often.shape == (4, small.model.nodes) and (often >= 0).all() and (often <= 1).all()
-    free = machine.conditional(found["prior"], jnp.zeros((4, small.model.nodes)), 2)
+    np.testing.assert_array_equal(found["offsets"], often if centring else 0 * often)
+    free = machine.conditional(latent.plain(found, model.constants), jnp.zeros((4, small.model.nodes)), 2)
     np.testing.assert_allclose(free, often[2].clip(1e-4, 1 - 1e-4), atol=1e-5)
+    assert np.all(found["dispersion"] > 0)
 
 
 def test_joint_training_moves_both_in_every_step(small):

@@ -1,6 +1,5 @@
 """From rebuilt, positive and fine ATLAS files through a qvae to files that a reader of the originals reads."""
 
-import importlib.util
 from pathlib import Path
 
 import h5py
@@ -22,12 +21,6 @@ from calojax.training.folder import Loaded
 
 pytestmark = pytest.mark.slow
 
-_path = Path(__file__).parents[2] / "files" / "atlas" / "conftest.py"
-_spec = importlib.util.spec_from_file_location("voxel_files", _path)
-assert _spec is not None and _spec.loader is not None
-voxel_files = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(voxel_files)
-grow = voxel_files.grow
 FOLDER = Path("eta_000", "eta_000_regular_binning")
 
 
