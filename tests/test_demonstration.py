@@ -19,7 +19,7 @@ def held_out(cylinder):
 
 def test_a_sample_agrees_with_itself_and_the_demonstration_says_so(held_out, cylinder):
     checks = demonstration.compare(held_out, held_out, cylinder)
-    assert [check.difference for check in checks] == [0.0] * 3
+    assert [check.difference for check in checks] == [0.0] * 3 == [check.error for check in checks]
     assert [check.allowed for check in checks] == [0.10, 0.03, 0.05]
     text = demonstration.Demo("run", "run/report/index.html", checks).text()
     assert "all of these hold" in text and text.endswith("Report: run/report/index.html")
@@ -28,6 +28,19 @@ def test_a_sample_agrees_with_itself_and_the_demonstration_says_so(held_out, cyl
 def test_a_mean_is_over_showers_and_repeats_do_not_move_it(held_out, cylinder):
     repeated = calochallenge.Showers(np.tile(held_out.incident_energy, 2), np.tile(held_out.showers, (2, 1)))
     assert max(abs(check.difference) for check in demonstration.compare(held_out, repeated, cylinder)) < 1e-12
+
+
+def test_the_error_is_that_of_samples_drawn_again(held_out, cylinder):
+    """Showers of other showers' energies, so that pairs differ: the spread of the differences over bootstraps."""
+    n, draw = len(held_out.showers), np.random.default_rng(0)
+    other = held_out._replace(showers=np.roll(held_out.showers, 1, axis=0))
+    check = demonstration.compare(held_out, other, cylinder)[2]
+    pairs = [(sample.showers >= cylinder.threshold).sum(1) for sample in (other, held_out)]
+    rows = draw.integers(0, n, (2_000, n))
+    again = pairs[0][rows].mean(1) / pairs[1][rows].mean(1)
+    assert check.error == pytest.approx(again.std(), rel=0.1)
+    assert check._replace(generated=1.05 * check.held_out + 1.9 * check.error * check.held_out).holds
+    assert not check._replace(generated=1.05 * check.held_out + 2.1 * check.error * check.held_out).holds
 
 
 def test_more_energy_in_one_layer_fails_the_layers_alone(held_out, cylinder):
