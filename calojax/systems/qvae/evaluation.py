@@ -64,14 +64,15 @@ def evaluate(
         "prior": prior(model, config, incident_energy[there], keys[1]),
         "naive": naive(model, config, incident_energy[there], keys[2]),
     }
-    mixed = mixing(model, config, incident_energy[there][evenly(len(there), _CHAINS)], keys[3])
+    of_chains = incident_energy[there][evenly(len(there), _CHAINS)]
+    mixed = mixing(model, config, of_chains, keys[3])
     n = (len(there), len(there))
     floor = compared(encoded, other)
     found = {}
     for name, one in drawn.items():
         of_one = floors.with_floor([compared(encoded, one), floor], [n, n])
         found |= {f"latent.{name}.{key}": value for key, value in of_one.items()}
-    found["latent.prior.autocorrelation_time"] = _metric_of(mixed, config)
+    found["latent.prior.autocorrelation_time"] = _metric_of(mixed, len(of_chains), config)
     return found, _curves({"posterior": both} | drawn, mixed)
 
 
@@ -202,12 +203,11 @@ def _distance(value: Any, error: Any, columns: int) -> Measured:
     return Measured(float(value), float(error), _REASON, {"columns": columns}, power=0.5)
 
 
-def _metric_of(mixed: Mixing, config: Config) -> Metric:
+def _metric_of(mixed: Mixing, chains: int, config: Config) -> Metric:
     """In sweeps; it has no floor."""
     time, sweeps = mixed.time, config.generation.sweeps
-    n = (0, _CHAINS)
     reason = "the energies of the chains never change"
-    return metric(time.tau, time.error, None, n, reason, sweeps=sweeps, long_enough=float(time.long_enough))
+    return metric(time.tau, time.error, None, (0, chains), reason, sweeps=sweeps, long_enough=float(time.long_enough))
 
 
 # ---- curves
