@@ -22,7 +22,7 @@ def test_a_sample_agrees_with_itself_and_the_demonstration_says_so(held_out, cyl
     assert [check.difference for check in checks] == [0.0] * 3 == [check.error for check in checks]
     assert [check.allowed for check in checks] == [0.10, 0.03, 0.05]
     text = demonstration.Demo("run", "run/report/index.html", checks).text()
-    assert "all of these hold" in text and text.endswith("Report: run/report/index.html")
+    assert "look like showers: nothing" in text and text.endswith("Report: run/report/index.html")
 
 
 def test_a_mean_is_over_showers_and_repeats_do_not_move_it(held_out, cylinder):
@@ -51,6 +51,16 @@ def test_more_energy_in_one_layer_fails_the_layers_alone(held_out, cylinder):
     assert not layer.holds and layer.name.endswith(": 12") and layer.difference == pytest.approx(0.15, abs=1e-4)
     assert response.holds and hits.holds
     assert "1 of 3 do not hold" in demonstration.Demo("run", "page", (layer, response, hits)).text()
+
+
+def test_the_layer_shown_is_the_one_that_is_off_for_certain(held_out, cylinder):
+    """A layer that is further off, but uncertain, does not hide it."""
+    showers, n = held_out.showers.copy(), len(held_out.showers)
+    certain, noisy = slice(*cylinder.layer_offsets[12:14]), slice(*cylinder.layer_offsets[10:12])
+    showers[:, certain] *= 1.15
+    showers[: n // 50, noisy] *= 60
+    layer = demonstration.compare(held_out, held_out._replace(showers=showers), cylinder)[0]
+    assert layer.name.endswith(": 12") and not layer.holds
 
 
 def test_layers_with_little_energy_are_not_checked(held_out, cylinder):

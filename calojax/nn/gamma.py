@@ -1,9 +1,9 @@
-"""Gamma variables without rejection, for accelerators: `jax.random.gamma` takes 60 times as long on a CPU.
+"""Gamma variables without rejection, for accelerators.
 
 A gamma variable of shape k is one of shape k + 1 times U^(1/k), U uniform in (0, 1). From shape 1 on the cube of a
-normal variable is close to it: distribution functions of k from .1 on differ by at most .004, means and variances by
-.001. Sources: E. B. Wilson, M. M. Hilferty, PNAS 17 (1931) 684; G. Marsaglia, W. W. Tsang, ACM Trans. Math. Softw. 26
-(2000) 363.
+normal variable is close to it: distribution functions of k from .1 on differ by at most .004, means by .1 %, variances
+by .3 %. `jax.random.gamma` took 60 times as long for 250 x 1,680 variables on two cores of an AMD EPYC. Sources: E. B.
+Wilson, M. M. Hilferty, PNAS 17 (1931) 684; G. Marsaglia, W. W. Tsang, ACM Trans. Math. Softw. 26 (2000) 363.
 """
 
 import jax

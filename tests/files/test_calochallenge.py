@@ -286,3 +286,16 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path, content):
 def test_showers_of_another_width_are_refused(tmp_path, content):
     with pytest.raises(ValueError, match="is not"), calochallenge.Writer(tmp_path / "a.hdf5", SMALL) as writer:
         writer.append(content[0], content[1][:, 1:])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_negative_energies_of_cells_may_be_allowed_but_not_what_is_not_finite(tmp_path, content, value):
+    energies, showers = content[0], content[1].copy()
+    showers[3, 2] = -5.0
+    path = save(tmp_path / "negative.hdf5", incident_energies=energies, showers=showers)
+    (block,) = calochallenge.stream(path, SMALL, negative=True)
+    np.testing.assert_array_equal(block.showers, showers.astype(np.float32))
+    showers[11, 4] = value
+    path = save(tmp_path / "spoilt.hdf5", incident_energies=energies, showers=showers)
+    with pytest.raises(InputError, match=r"spoilt\.hdf5, showers, row 11, column 4: .* are finite, in MeV"):
+        list(calochallenge.stream(path, SMALL, negative=True))

@@ -40,7 +40,6 @@ class Prior:
     steps: Annotated[int, "training steps of the phase `prior`; 0: none, as for a naive prior alone"] = 2_000
     chains: Annotated[int, "persistent Gibbs chains"] = 256
     sweeps: Annotated[int, "Gibbs sweeps of every chain in a training step"] = 20
-    centring: Annotated[bool, "parameters are those of bits less their means in the data"] = True
     learning_rate: Annotated[float, "of Adam, with the warm-up and cosine of [training]"] = 3e-3
     decay: Annotated[float, "share of every parameter that a step takes away"] = 0.0
 
@@ -93,7 +92,7 @@ class Generation(generation.Generation):
     ] = "prior"
     sweeps: Annotated[int, "Gibbs sweeps from random bits to a sample of the prior"] = 3_000
     fluctuations: Annotated[
-        bool, "energies of hits are drawn about what the decoder says, as far apart as in the data; published: false"
+        bool, "energies of hits are drawn about the decoder's, each as far off as in the data; published: false"
     ] = True
 
     def __post_init__(self):

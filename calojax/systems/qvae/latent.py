@@ -45,7 +45,7 @@ def given(params: Any, known: Constants) -> Machine:
 
 
 def plain(params: Any, known: Constants) -> Machine:
-    """The prior; its parameters are centred about params["offsets"]."""
+    """The prior itself; params["prior"] are parameters about params["offsets"], see `machine.uncentred`."""
     return machine.uncentred(params["prior"], jax.lax.stop_gradient(params["offsets"]), known.mask)
 
 

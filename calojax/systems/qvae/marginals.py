@@ -59,10 +59,15 @@ def of(found: Sums, usual: float) -> Marginals:
     of_hits = (energies.sum(0) + np.exp(transform.log_energy(usual))) / (hits.sum(0) + 1)
     share = (hits + often) / (showers + 1)[:, None, None, None]
     u = np.asarray(transform.of_log_energy(np.log((energies + of_hits) / (hits + 1))))
-    seen = np.flatnonzero(showers > 0)
-    nearest = seen[np.abs(np.arange(len(showers))[:, None] - seen).argmin(1)]
     logits = np.log(share) - np.log1p(-share)
-    return Marginals(*(jnp.asarray(values[nearest], jnp.float32) for values in (logits, u)))
+    place = nearest(showers)
+    return Marginals(*(jnp.asarray(values[place], jnp.float32) for values in (logits, u)))
+
+
+def nearest(count: np.ndarray) -> np.ndarray:
+    """(K,): of each energy the nearest with a count (K,) above 0; all are 0: itself."""
+    seen = np.flatnonzero(count > 0) if np.any(count > 0) else np.arange(len(count))
+    return seen[np.abs(np.arange(len(count))[:, None] - seen).argmin(1)]
 
 
 def shares(channel: Array) -> Array:

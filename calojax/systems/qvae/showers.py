@@ -69,7 +69,8 @@ def drawn(said: Decoded, phi: Array | None, incident_energy: Array, keys: Array,
     energy = transform.inverse(u, incident_energy)
     if phi is None:
         return energy
-    return jnp.minimum(energy * dispersion.factors(on_cells(phi), u, of_energies), incident_energy[:, None])
+    most = jnp.nextafter(incident_energy, jnp.zeros_like(incident_energy))  # with less than all it can be encoded again
+    return jnp.minimum(energy * dispersion.factors(on_cells(phi), u, of_energies), most[:, None])
 
 
 def chains(config: Config, known: Constants) -> plan.Plan:

@@ -46,7 +46,7 @@ def init(key: Array, config: Config, manifest: shards.Manifest) -> Model:
         "dispersion": dispersion.unknown(plan.grid),
         "prior": machine.init(keys[2], n, mask=known.mask),
         "frequencies": jnp.full((PARTITIONS, n), 0.5),
-        "offsets": jnp.full((PARTITIONS, n), 0.5 if config.prior.centring else 0.0),
+        "offsets": jnp.full((PARTITIONS, n), 0.5),
     }
     if config.model.direct:
         params["direct"] = direct.init(keys[4], plan.grid, n)
@@ -173,7 +173,7 @@ def _marginals(data: Shards, params: Any, config: Config) -> Any:
 def _encoded(data: Shards, params: Any, config: Config, *, begin_prior: bool) -> Any:
     """How often each bit is 1 in the posterior of the showers, and how far their energies lie from the decoder's.
 
-    A prior that is still to be trained begins with biases that say the former, and without couplings.
+    A prior that is still to be trained begins about these frequencies, with biases that say them and without couplings.
     """
     known, rows = constants(config, data.manifest), _rows(data, config)
     count = jax.jit(partial(_count, config=config))  # parameters given, not part of the program
@@ -182,7 +182,7 @@ def _encoded(data: Shards, params: Any, config: Config, *, begin_prior: bool) ->
     if not begin_prior:
         return found
     prior = machine.init(jax.random.key(0), often.shape[1], spread=0.0, frequencies=often)
-    return found | {"prior": prior, "offsets": often if config.prior.centring else params["offsets"]}
+    return found | {"prior": prior, "offsets": often}
 
 
 def _summed(of_tile: Any, data: Shards, config: Config) -> Any:

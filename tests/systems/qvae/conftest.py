@@ -72,11 +72,11 @@ def small() -> Config:
 
 @pytest.fixture(scope="session")
 def model(prepared, small):
-    """Fresh, but for a prior with couplings."""
+    """Fresh, but for a prior with couplings and energies that fluctuate."""
     made = jax.jit(lambda: system.init(jax.random.key(0), small, prepared.manifest))()
     prior = made.params["prior"]
     shaken = prior._replace(weights=prior.weights + 0.3 * jax.random.normal(jax.random.key(1), prior.weights.shape))
-    return made._replace(params=made.params | {"prior": shaken})
+    return made._replace(params=made.params | {"prior": shaken, "dispersion": made.params["dispersion"] + 20.0})
 
 
 @pytest.fixture(scope="session")

@@ -38,8 +38,8 @@ def test_it_is_found_in_showers_that_were_drawn_with_it(tile):
     hit[0, 0, 0] = False  # never
     for knot in (0, 5, 8):
         np.testing.assert_allclose(phi[knot][hit], tile[3][hit], rtol=0.15)
-    usual = np.median(phi[5])
-    assert 0.3 * usual < phi[5, 0, 0, 0] < 3 * usual and np.allclose(phi[2], phi[5, 0, 0, 0])
+    assert phi[5][hit].min() < phi[5, 0, 0, 0] < phi[5][hit].max()
+    np.testing.assert_array_equal(phi[2], phi[1])  # the nearest knot with showers
 
 
 def test_rows_of_weight_nought_do_not_count(tile):
@@ -50,11 +50,19 @@ def test_rows_of_weight_nought_do_not_count(tile):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), weighted, of_some)
 
 
-def test_a_hit_of_which_nothing_is_said_counts_no_more_than_others():
+def test_hits_of_which_nothing_is_said_do_not_count():
     u = jnp.full((100, 1, 3, 3), 9.0)
-    said = u.at[0].set(-1.0)
-    phi = dispersion.of(dispersion.sums(u, said, jnp.zeros(100), jnp.ones(100)))
-    assert np.isfinite(phi).all() and phi[0].max() < 5 * np.exp(4.5)  # a relative variance of 5
+    plain = dispersion.of(dispersion.sums(u, u + 0.5, jnp.zeros(100), jnp.ones(100)))
+    said = (u + 0.5).at[:50].set(-1.0)
+    np.testing.assert_allclose(dispersion.of(dispersion.sums(u, said, jnp.zeros(100), jnp.ones(100))), plain, rtol=1e-5)
+
+
+def test_what_is_said_may_be_beyond_all_energies():
+    u = jnp.full((10, 1, 3, 3), 9.0)
+    phi = dispersion.of(dispersion.sums(u, u.at[0].set(200.0), jnp.zeros(10), jnp.ones(10)))
+    keys = jax.random.split(jax.random.key(0), 10)
+    factors = dispersion.factors(jnp.full((10, 9), 30.0), jnp.full((10, 9), 200.0), keys)
+    assert np.isfinite(phi).all() and np.isfinite(factors).all()
 
 
 def test_energies_are_drawn_with_that_mean_and_spread(model, small, detector):
@@ -72,10 +80,10 @@ def test_energies_are_drawn_with_that_mean_and_spread(model, small, detector):
         np.testing.assert_allclose(np.asarray(draw(none)), plain, rtol=1e-5)
 
 
-def test_no_voxel_has_more_than_the_incident_energy(model):
+def test_every_voxel_has_less_than_the_incident_energy(model):
     n = 2_000
     said = Decoded(*(jnp.full((n, *model.constants.there.shape), value) for value in (50.0, 16.0)))
     phi = jnp.full((n, *model.constants.there.shape), 1e4)
     keys = jax.random.split(jax.random.key(0), n)
     drawn = jax.jit(lambda: showers.drawn(said, phi, jnp.full(n, 1e4), keys, model.constants))()
-    assert float(drawn.max()) == 1e4 and float(drawn.min()) >= 0
+    assert 0.99 * 1e4 < float(drawn.max()) < 1e4 and float(drawn.min()) >= 0

@@ -141,18 +141,52 @@ def test_a_reconstruction_needs_showers(draw, changed):
         draw([1e3] * 4, jax.random.split(jax.random.key(0), 4), changed("generation", latent="posterior"))
 
 
-@pytest.mark.parametrize("centring", [True, False])
-def test_a_prior_begins_with_the_frequencies_of_the_bits(prepared, model, small, centring):
-    small = dataclasses.replace(small, prior=dataclasses.replace(small.prior, centring=centring))
+@pytest.mark.parametrize("joint", [False, True])
+def test_a_prior_begins_with_the_frequencies_of_the_bits(prepared, model, small, joint):
+    """One that was trained beside the autoencoder stays as it is, about the offsets it was trained about."""
+    small = dataclasses.replace(small, joint=joint)
     fit = next(phase for phase in system.phases(small) if phase.name == "encoded")
-    model = model._replace(params=model.params | {"offsets": jnp.zeros_like(model.params["offsets"])})
     found = fit.fit(prepared, model.params, small)
     often = np.asarray(found["frequencies"])
     assert often.shape == (4, small.model.nodes) and (often >= 0).all() and (often <= 1).all()
-    np.testing.assert_array_equal(found["offsets"], often if centring else 0 * often)
+    assert np.all(found["dispersion"] > 0)
+    if joint:
+        assert found["prior"] is model.params["prior"] and found["offsets"] is model.params["offsets"]
+        return
+    np.testing.assert_array_equal(found["offsets"], often)
     free = machine.conditional(latent.plain(found, model.constants), jnp.zeros((4, small.model.nodes)), 2)
     np.testing.assert_allclose(free, often[2].clip(1e-4, 1 - 1e-4), atol=1e-5)
-    assert np.all(found["dispersion"] > 0)
+
+
+def test_the_prior_has_its_parameters_about_the_offsets(model, batch, small):
+    """In what is drawn and in what is trained: in numpy, with offsets that are all different."""
+    offsets = jax.random.uniform(jax.random.key(4), model.params["offsets"].shape)
+    moved = model._replace(params=model.params | {"offsets": offsets})
+    prior, mask = model.params["prior"], np.asarray(model.constants.mask)
+    v = jax.random.bernoulli(jax.random.key(5), 0.5, offsets.shape).astype(jnp.float32)
+    fields = np.array(prior.biases, np.float64)
+    for (i, j), weights in zip(machine.PAIRS, np.where(mask, prior.weights, 0.0), strict=True):
+        fields[i] += weights @ np.asarray(v - offsets)[j]
+        fields[j] += weights.T @ np.asarray(v - offsets)[i]
+    given = latent.given(moved.params, moved.constants)
+    np.testing.assert_allclose(machine.fields(given, v), fields, atol=1e-4)
+
+    def total(params):
+        found = losses.prior(params, moved._replace(params=params), batch, jax.random.key(0), small)
+        return found.total / found.weight
+
+    gradient = jax.jit(jax.grad(total))(moved.params)
+    assert np.any(gradient["prior"].weights) and not np.any(gradient["offsets"])
+
+
+def test_energies_fluctuate_unless_they_are_not_to(draw, changed, model):
+    """The same hits in both, one by one; the model has some spread."""
+    assert np.all(model.params["dispersion"] > 0)
+    keys, energies = jax.random.split(jax.random.key(3), 4), np.array([2e3, 5e3, 9e3, 5e4])
+    plain = draw(energies, keys, changed("generation", fluctuations=False))
+    for (index, energy), (other, value) in zip(draw(energies, keys), plain, strict=True):
+        np.testing.assert_array_equal(index, other)
+        assert np.std(np.log(np.asarray(energy) / np.asarray(value))) > 0.1
 
 
 def test_joint_training_moves_both_in_every_step(small):
