@@ -25,7 +25,7 @@ from calojax.shards import Shards
 
 DEVICES = (1, 2, 4, 8)
 PROCESSES = 2
-ROUNDING = 1e-3  # of the change of an array: sums of tiles in another order come to a tenth of it
+ROUNDING = 1e-3  # of the change of an array, for sums of tiles in another order
 _SETTINGS = (
     "training.learning_rate=1e-3",  # at that of the experiment rounding grew to .02 of the change in eight steps
     "training.warmup_steps=0",
