@@ -20,8 +20,8 @@ from calojax.systems.qvae.config import Config
 class Constants:
     """place (V,) int32: where each cell is on the grid, flat; there (Z, A, R) bool: where the grid has a cell;
     energies (2,) MeV: lowest and highest of the training data; scale (2,): mean and width of transformed energies of
-    hits; least () MeV: the least energy of a hit; code, tables: of the energy's bits; mask (6, n, n) bool and lists:
-    couplings of the prior, both None where all are there."""
+    hits; least () MeV: energy of a hit; code, tables: of the energy's bits; mask (6, n, n) bool and lists: couplings of
+    the prior, both None where all are there."""
 
     place: Array
     there: Array

@@ -2,11 +2,11 @@
 
 The loss of energies is the deviance of Tweedie's distribution with power 3/2, whose variance about a mean m is
 phi m^(3/2). phi of a voxel is the mean deviance of its hits, in one pass over the training data, at the energies of the
-`marginals`; in generation the energy of a hit is a gamma variable with that mean and variance, above the least energy
-that a hit of the data has. The mean deviance is a tenth below phi where energies are as wide as their mean, but moved
-less by large residuals than the mean of squares is. Voxels are drawn independently, given the bits: the energy of a
-shower is as uncertain as the bits leave it, and a little more. Not published: there energies are what the decoder says,
-so that voxels go together too well.
+`marginals`; in generation the energy of a hit is a gamma variable with that mean and
+variance, above the least energy that a hit of the data has. The mean deviance is a
+tenth below phi where energies are as wide as their mean, but moved less by large residuals than the mean of squares is.
+Voxels are drawn independently, given the bits: a shower's own energy is as uncertain as the bits leave it, and a little
+more. Not published: there energies are what the decoder says, so that voxels go together too well.
 
 Source of the distribution: Jorgensen, J. R. Stat. Soc. B 49 (1987) 127.
 """

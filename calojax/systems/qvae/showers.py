@@ -69,8 +69,7 @@ def drawn(said: Decoded, phi: Array | None, incident_energy: Array, keys: Array,
     energy = transform.inverse(u, incident_energy)
     if phi is None:
         return energy
-    energy = jnp.where(energy > 0, jnp.maximum(energy, known.least), 0.0)
-    least = jnp.where(energy > 0, known.least / energy, 1.0)
+    least = jnp.where(energy > known.least, known.least / jnp.maximum(energy, known.least), 1.0)
     factors = dispersion.factors(on_cells(phi), u, least, of_energies)
     most = jnp.nextafter(incident_energy, jnp.zeros_like(incident_energy))  # with less than all it can be encoded again
     return jnp.minimum(energy * factors, most[:, None])
