@@ -20,14 +20,13 @@ from calojax.systems.qvae.config import Config
 class Constants:
     """place (V,) int32: where each cell is on the grid, flat; there (Z, A, R) bool: where the grid has a cell;
     energies (2,) MeV: lowest and highest of the training data; scale (2,): mean and width of transformed energies of
-    hits; least () MeV: energy of a hit; code, tables: of the energy's bits; mask (6, n, n) bool and lists: couplings of
-    the prior, both None where all are there."""
+    hits; code, tables: of the energy's bits; mask (6, n, n) bool
+    and lists: couplings of the prior, both None where all are there."""
 
     place: Array
     there: Array
     energies: Array
     scale: Array
-    least: Array
     tables: bits.Tables
     mask: Array | None
     lists: Neighbours | None
@@ -48,7 +47,6 @@ def build(config: Config, manifest: shards.Manifest) -> Constants:
         there=jnp.asarray(grid.there),
         energies=jnp.asarray([lowest, highest], jnp.float32),
         scale=jnp.asarray([_statistic(manifest, f"{name} of u") for name in ("mean", "width")], jnp.float32),
-        least=jnp.asarray(_statistic(manifest, "least energy of a hit"), jnp.float32),
         tables=bits.tables(code),
         mask=None if mask is None else jnp.asarray(mask),
         lists=lists,

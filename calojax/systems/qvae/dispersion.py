@@ -2,8 +2,7 @@
 
 The loss of energies is the deviance of Tweedie's distribution with power 3/2, whose variance about a mean m is
 phi m^(3/2). phi of a voxel is the mean deviance of its hits, in one pass over the training data, at the energies of the
-`marginals`; in generation the energy of a hit is a gamma variable with that mean and
-variance, above the least energy that a hit of the data has. The mean deviance is a
+`marginals`; in generation the energy of a hit is a gamma variable with that mean and variance. The mean deviance is a
 tenth below phi where energies are as wide as their mean, but moved less by large residuals than the mean of squares is.
 Voxels are drawn independently, given the bits: a shower's own energy is as uncertain as the bits leave it, and a little
 more. Not published: there energies are what the decoder says, so that voxels go together too well.
@@ -65,12 +64,7 @@ def at(phi: Array, channel: Array) -> Array:
     return jnp.tensordot(marginals.shares(channel), phi, 1)
 
 
-def factors(phi: Array, u: Array, least: Array, keys: Array) -> Array:
-    """By what energies of hits are multiplied, with mean 1: phi and transformed energies u (T, V); keys (T,).
-
-    least (T, V), 0 to 1: the share of an energy below which no hit of the data is; what is above it is drawn.
-    """
+def factors(phi: Array, u: Array, keys: Array) -> Array:
+    """By what energies of hits are multiplied, with mean 1: phi and transformed energies u (T, V); keys (T,)."""
     root = jnp.exp(0.5 * transform.log_energy(jnp.minimum(u, transform.LARGEST)))
-    above = 1.0 - least
-    drawn = jax.vmap(gamma.relative)(keys, jnp.maximum(root * jnp.square(above), _LEAST) / jnp.maximum(phi, _LEAST))
-    return least + above * drawn
+    return jax.vmap(gamma.relative)(keys, root / jnp.maximum(phi, _LEAST))

@@ -45,7 +45,7 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
     """Stream the sources in order. Raises InputError for what are no showers of one geometry."""
     writing.refuse_existing(out)
     cylinder = detector(sources, data)
-    cleaned, fullest, least, moments = 0, 0, np.inf, np.zeros(3)
+    cleaned, fullest, moments = 0, 0, np.zeros(3)
     with shards.Writer(out, fields=FIELDS, groups=GROUPS, rows_per_shard=data.rows_per_shard) as writer:
         for incident, showers, negatives in _blocks(sources, cylinder, data):
             whole = (showers < incident[:, None].astype(np.float32)).all(1)  # as they are stored
@@ -57,7 +57,6 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
                 hits = {"cell": cell.astype(np.int32), "energy": showers[row, cell].astype(np.float32)}
                 writer.append({"incident_energy": incident}, {"hit": (counts, hits)}, {NEGATIVE: negatives})
                 fullest = max(fullest, int(counts.max()))
-                least = min(least, float(hits["energy"].min(initial=np.inf)))
                 of_row = jnp.asarray(incident[row], jnp.float32)
                 u = np.asarray(transform.transform(jnp.asarray(hits["energy"]), of_row), np.float64)
                 moments += [len(u), u.sum(), np.square(u).sum()]
@@ -67,12 +66,7 @@ def prepare(sources: list[Path], out: Path, data: Data) -> shards.Manifest:
             geometry=cylinder,
             sources=_sources(sources, cylinder),
             selections={CLEANED: cleaned, IN_MEV: sum(map(_is_raw_in_mev, sources))},
-            statistics={
-                "most hits": fullest,
-                "least energy of a hit": least if np.isfinite(least) else 0.0,
-                "mean of u": mean,
-                "width of u": width,
-            },
+            statistics={"most hits": fullest, "mean of u": mean, "width of u": width},
             tables=_sub_voxels(sources, cylinder),
         )
 
